@@ -1,0 +1,34 @@
+"""Persona simulation with language models, measured against the real world.
+
+Each module is a notebook under `nbs/`; names are loaded when first used, so importing the package is quick.
+"""
+
+__version__ = "0.1.0"
+
+from importlib import import_module
+
+_WHERE = {
+    "tables": ("STATES", "TableError", "check", "data_path", "read", "write"),
+    "population": ("Population", "rake", "us_adults"),
+    "surveys": ("Item", "Survey", "party", "presidential_election"),
+    "chat": ("ChatModel", "ReplyStore", "Request"),
+    "personas": ("TIERS", "render"),
+    "generation": ("generate", "agenerate"),
+    "simulation": ("ask", "aask"),
+    "alignment": ("distribution", "jensen_shannon", "kendall_tau", "total_variation", "wasserstein"),
+    "elections": ("baselines", "drift", "electoral_votes", "evaluate", "forecast", "position_bias", "results"),
+    "plots": ("drift_plot", "forecast_plot", "state_map"),
+    "runs": ("experiments", "parameters", "record", "run"),
+}
+_HOME = {name: module for module, names in _WHERE.items() for name in names}
+__all__ = [*_HOME, "__version__"]
+
+
+def __getattr__(name):
+    if name in _HOME:
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)
