@@ -17,8 +17,8 @@ _WHERE = {
     "simulation": ("ask", "aask"),
     "alignment": ("distribution", "jensen_shannon", "kendall_tau", "total_variation", "wasserstein"),
     "elections": ("baselines", "drift", "electoral_votes", "evaluate", "forecast", "position_bias", "results"),
-    "plots": ("drift_plot", "forecast_plot", "state_map"),
-    "runs": ("experiments", "parameters", "record", "run"),
+    "plots": ("drift_plot", "forecast_plot", "state_map", "state_maps", "summary_plot"),
+    "runs": ("RunError", "check_parameters", "experiments", "parameters", "record", "run"),
 }
 _HOME = {name: module for module, names in _WHERE.items() for name in names}
 __all__ = [*_HOME, "__version__"]

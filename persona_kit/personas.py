@@ -128,7 +128,7 @@ def tier_attributes(tier: str) -> tuple[Attribute, ...]:
         raise ValueError(f"unknown tier {tier!r}; one of {', '.join(TIERS)}")
     return TIERS[tier]
 
-# %% ../nbs/04_personas.ipynb #c5049a1a
+# %% ../nbs/04_personas.ipynb #d3c933cd
 FORMATS = ("list", "json", "sentence", "first_person")
 _PERSON = {
     "sentence": {"I": "this person", "am": "is", "have": "has", "my": "their", "me": "them", "live": "lives", "work": "works", "speak": "speaks"},
@@ -163,21 +163,22 @@ def render(personas: pd.DataFrame, format: str = "list", *, attributes=None) -> 
         raise ValueError(f"unknown format {format!r}; one of {', '.join(FORMATS)}")
     known = {a.name: a for tier in TIERS.values() for a in tier}
     if attributes is not None:
+        attributes = [attributes] if isinstance(attributes, str) else list(attributes)
         absent = [a for a in attributes if a not in personas]
         if absent or not len(attributes):
             raise ValueError(f"unknown attribute {absent[0]!r}; the personas have {', '.join(personas.columns)}" if absent else "no attribute given")
-    chosen = None if attributes is None else [known.get(a, Attribute(a, (), "{my} " + a.replace("_", " ") + ": {v}.")) for a in attributes]
+    chosen = None if attributes is None else [known.get(a, Attribute(a, (), "{my} " + re.sub(r"[{}]", "", a).replace("_", " ") + ": {v}.")) for a in attributes]
     columns = {tier: [a for a in (chosen or tier_attributes(tier)) if a.name in personas] for tier in personas["tier"].unique()}
     texts = []
     for row in personas.to_dict("records"):
-        facts = [(a, _shown(a.name, row[a.name])) for a in columns[row["tier"]] if not pd.isna(row[a.name])]
+        facts = [(a, _shown(a.name, row[a.name])) for a in columns[row["tier"]] if not (pd.api.types.is_scalar(row[a.name]) and pd.isna(row[a.name]))]
         if not facts:
             raise ValueError(f"persona {row['persona_id']!r} has no attribute to show; its tier {row['tier']!r} has "
                              f"{', '.join(a.name for a in tier_attributes(row['tier']))}")
         texts.append(_words(facts, format))
     return pd.Series(texts, index=personas.index, name="text", dtype="str")
 
-# %% ../nbs/04_personas.ipynb #6b87b1a4
+# %% ../nbs/04_personas.ipynb #aa93346a
 def _shown(name: str, value) -> str:
     if name == "state":
         return STATES.get(value, str(value))
@@ -194,7 +195,7 @@ def _words(facts: list[tuple[Attribute, str]], format: str) -> str:
     sex = {"Male": "man", "Female": "woman"}
     person = _PERSON[format]
     sentences = (a.clause.format(v=sex.get(v, v) if a.name == "sex" else v, **person) for a, v in facts)
-    return " ".join(s[0].upper() + s[1:] for s in sentences)
+    return " ".join(s[:1].upper() + s[1:] for s in sentences)
 
 # %% ../nbs/04_personas.ipynb #a22a8a70
 def prompt(name: str, **fields: str) -> list[dict[str, str]]:

@@ -5,16 +5,17 @@
 # %% auto #0
 __all__ = ['CANDIDATES', 'Item', 'Survey', 'presidential_election', 'party']
 
-# %% ../nbs/02_surveys.ipynb #30853c04
+# %% ../nbs/02_surveys.ipynb #3c5894ad
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
+from math import isfinite
 
 import pandas as pd
 
 from .tables import TableError, check
 
-# %% ../nbs/02_surveys.ipynb #e4e46d86
+# %% ../nbs/02_surveys.ipynb #5cd67efc
 @dataclass(frozen=True)
 class Item:
     """One closed question.
@@ -52,7 +53,7 @@ class Item:
                 raise ValueError(f"item {self.item_id!r}: {name} must be a list of texts, got {value!r}")
             object.__setattr__(self, name, tuple(value))
         if self.values is not None:
-            object.__setattr__(self, "values", tuple(float(v) for v in self.values))
+            object.__setattr__(self, "values", _numbers(self))
         _check_item(self)
 
     @property
@@ -65,7 +66,19 @@ class Item:
         "Whether the options form a scale."
         return self.values is not None
 
-# %% ../nbs/02_surveys.ipynb #bff13dfd
+# %% ../nbs/02_surveys.ipynb #1bcfb01c
+def _numbers(item: Item) -> tuple[float, ...]:
+    try:
+        if item.values is None or isinstance(item.values, str):
+            raise TypeError
+        values = tuple(float(v) for v in item.values)
+    except (TypeError, ValueError):
+        raise ValueError(f"item {item.item_id!r}: values must be a list of numbers, got {item.values!r}") from None
+    if not all(map(isfinite, values)):
+        raise ValueError(f"item {item.item_id!r}: values must be finite numbers, got {list(values)}")
+    return values
+
+
 def _check_item(item: Item) -> None:
     where = f"item {item.item_id!r}"
     if not isinstance(item.item_id, str) or not item.item_id.strip():
@@ -75,6 +88,9 @@ def _check_item(item: Item) -> None:
     empty = [o for o in item.shown if not isinstance(o, str) or not o.strip()]
     if empty:
         raise ValueError(f"{where}: every option must be a text that is not empty, got {empty[0]!r}")
+    broken = [o for o in item.shown if len(o.splitlines()) > 1]
+    if broken:
+        raise ValueError(f"{where}: an option must stand on one line, got {broken[0]!r}")
     if len(item.options) < 2:
         raise ValueError(f"{where}: at least two options are needed, got {len(item.options)}: {list(item.options)}")
     folded = [o.strip().casefold() for o in item.shown]
@@ -88,7 +104,7 @@ def _check_item(item: Item) -> None:
         if not (all(s > 0 for s in steps) or all(s < 0 for s in steps)):
             raise ValueError(f"{where}: values of an ordinal item must rise or fall throughout, got {list(item.values)}")
 
-# %% ../nbs/02_surveys.ipynb #d9c0d514
+# %% ../nbs/02_surveys.ipynb #35a67f8b
 class Survey(Sequence):
     """A sequence of items with different `item_id`s.
 
@@ -128,7 +144,7 @@ class Survey(Sequence):
         return Survey(self.items[key]) if isinstance(key, slice) else self.items[key]
 
     def __add__(self, other: "Survey") -> "Survey":
-        return Survey(self.items + tuple(other))
+        return Survey(self.items + Survey(other).items)
 
     def __repr__(self) -> str:
         return f"Survey({len(self)} item{'s' * (len(self) != 1)}: {', '.join(i.item_id for i in self.items[:5])}{', …' * (len(self) > 5)})"
@@ -173,7 +189,7 @@ def _item(row: dict, number: int) -> Item:
     except (ValueError, TypeError) as e:
         raise TableError(f"items, row {number}: {e}") from e
 
-# %% ../nbs/02_surveys.ipynb #9e53b291
+# %% ../nbs/02_surveys.ipynb #9898277e
 CANDIDATES: dict[int, tuple[str, str]] = {
     2016: ("Hillary Clinton", "Donald Trump"),
     2020: ("Joe Biden", "Donald Trump"),
@@ -205,7 +221,7 @@ def presidential_election(years: int | Iterable[int] = (2016, 2020, 2024), *, an
     ----------
     Li, Chen, Namkoong, Peng (2025), arXiv 2503.16527, section 3.
     """
-    years = [years] if isinstance(years, int) else list(years)
+    years = list(years) if isinstance(years, Iterable) and not isinstance(years, str) else [years]
     unknown = [y for y in years if y not in CANDIDATES]
     if unknown:
         raise ValueError(f"no presidential election of {unknown[0]!r}; there are {', '.join(map(str, CANDIDATES))}")

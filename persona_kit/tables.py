@@ -30,7 +30,7 @@ TABLES: dict[str, dict[str, tuple[str, ...]]] = {
     "replies": {"required": ("request_key", "model", "text", "status"), "key": ()},
 }
 
-# %% ../nbs/00_tables.ipynb #83fec3bc
+# %% ../nbs/00_tables.ipynb #33e1f126
 class TableError(ValueError):
     "A frame does not have the columns or the values that its table requires."
 
@@ -59,6 +59,9 @@ def check(frame: pd.DataFrame, table: str) -> pd.DataFrame:
         raise TableError(f"unknown table {table!r}; one of {', '.join(TABLES)}")
     if not isinstance(frame, pd.DataFrame):
         raise TableError(f"{table}: expected a DataFrame, got {type(frame).__name__}")
+    twice = frame.columns[frame.columns.duplicated()]
+    if len(twice):
+        raise TableError(f"{table}: column {twice[0]!r} stands there twice")
     absent = [c for c in TABLES[table]["required"] if c not in frame]
     if absent:
         raise TableError(f"{table}: missing column{'s' * (len(absent) > 1)} {', '.join(absent)}; it has {', '.join(map(str, frame.columns)) or 'none'}")
@@ -66,7 +69,7 @@ def check(frame: pd.DataFrame, table: str) -> pd.DataFrame:
     _check_values(frame, table)
     return frame
 
-# %% ../nbs/00_tables.ipynb #21918f81
+# %% ../nbs/00_tables.ipynb #8c291509
 def _check_key(frame: pd.DataFrame, table: str) -> None:
     key = [c for c in TABLES[table]["key"] if c in frame]
     if not key:
@@ -84,7 +87,8 @@ def _check_key(frame: pd.DataFrame, table: str) -> None:
 def _check_values(frame: pd.DataFrame, table: str) -> None:
     if "weight" in frame:
         weight = pd.to_numeric(frame["weight"], errors="coerce").to_numpy(float)
-        bad = ~(np.isfinite(weight) & (weight >= 0))
+        text = np.array([isinstance(w, str) for w in frame["weight"]], dtype=bool)
+        bad = ~(np.isfinite(weight) & (weight >= 0)) | text
         if bad.any():
             row = int(np.argmax(bad))
             raise TableError(f"{table}: weight must be a number ≥ 0; row {row} has {frame['weight'].iloc[row]!r} ({int(bad.sum())} such row(s))")
@@ -185,7 +189,7 @@ def data_path(name: str = "") -> Path:
         raise FileNotFoundError(f"no {name!r} among the data of persona_kit ({folder})")
     return path
 
-# %% ../nbs/00_tables.ipynb #c5b90ce5
+# %% ../nbs/00_tables.ipynb #48f0658f
 def row_seeds(seed: int, *keys) -> np.ndarray:
     """One reproducible 64-bit number per row, from a seed and the row's keys.
 
@@ -198,14 +202,15 @@ def row_seeds(seed: int, *keys) -> np.ndarray:
     Returns
     -------
     ndarray of uint64, shape (n,)
-        n is the length of the longest key, 1 if all are scalars.
+        n is the length of the longest key, 1 if all are scalars, 0 if there are no rows.
     """
     columns = [[str(k)] if isinstance(k, str) or not hasattr(k, "__len__") else [str(v) for v in k] for k in keys]
     n = max((len(c) for c in columns), default=1)
+    n = 0 if n == 1 and any(len(c) == 0 for c in columns) else n
     wrong = [len(c) for c in columns if len(c) not in (1, n)]
     if wrong:
         raise ValueError(f"keys differ in length: {n} and {wrong[0]}")
-    columns = [c * n if len(c) == 1 and n != 1 else c for c in columns]
+    columns = [c * n if len(c) == 1 else c for c in columns]
     rows = zip(*columns, strict=True) if columns else [()]
     digest = (hashlib.blake2b("\x1f".join((str(seed), *row)).encode(), digest_size=8).digest() for row in rows)
     return np.frombuffer(b"".join(digest), dtype="<u8").astype(np.uint64)

@@ -1,0 +1,119 @@
+"""Speed of the parts, as ratios measured in one run: each part beside the plain way to do the same thing (`make bench`, under a minute)."""
+import asyncio
+import json
+import multiprocessing
+import random
+import socket
+import tempfile
+import time
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+import openai
+import pandas as pd
+from aiohttp import web
+
+from persona_kit.chat import ChatModel
+from persona_kit.population import rake, us_adults
+from persona_kit.simulation import ask
+from persona_kit.surveys import presidential_election
+
+PEOPLE, RECORDS, REQUESTS, IN_FLIGHT = 10_000, 20_000, 1_500, 16
+
+
+def seconds(work, times=2):
+    "The fastest of some runs: what else the machine was doing only ever adds."
+    def once():
+        start = time.perf_counter()
+        work()
+        return time.perf_counter() - start
+    return min(once() for _ in range(times))
+
+
+def sample_by_row(population):
+    "Draw people one at a time, with the fast draw of the standard library."
+    cells, draw, people = population.frame.to_dict("records"), random.Random(1), []
+    cumulated, places = list(accumulate(c["weight"] for c in cells)), range(len(cells))
+    for i in range(PEOPLE):
+        person = dict(cells[draw.choices(places, cum_weights=cumulated)[0]])
+        low, _, high = person["age_group"].rstrip("+").partition("-")
+        people.append(person | {"persona_id": str(i), "age": draw.randint(int(low), int(high or 94))})
+    return pd.DataFrame(people)
+
+
+def rake_by_row(frame, margins, tol=1e-9):
+    "Iterative proportional fitting with dicts and loops; stops where `rake` stops."
+    columns, weight = {name: frame[name].tolist() for name in margins}, frame["weight"].tolist()
+    def sums(name):
+        out = dict.fromkeys(margins[name].index, 0.0)
+        for category, w in zip(columns[name], weight, strict=True):
+            out[category] += w
+        return out
+    while True:
+        for name, target in margins.items():
+            factor = {c: target[c] / s for c, s in sums(name).items()}
+            weight = [w * factor[c] for c, w in zip(columns[name], weight, strict=True)]
+        if all(abs(s - t[c]) <= tol * t.sum() for name, t in margins.items() for c, s in sums(name).items()):
+            return weight
+
+
+def serve(port):
+    "A chat endpoint that answers A at once."
+    choice = {"index": 0, "message": {"role": "assistant", "content": "A"}, "finish_reason": "stop"}
+    async def answer(request):
+        await request.read()
+        return web.json_response({"choices": [choice], "usage": {"prompt_tokens": 90, "completion_tokens": 1}})
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", answer)
+    web.run_app(app, host="127.0.0.1", port=port, print=None, access_log=None)
+
+
+async def ask_by_hand(url, bodies):
+    "The same requests over the same transport, and nothing kept: what no framework can beat."
+    http, left = openai.DefaultAioHttpClient(trust_env=False), iter(bodies)
+    async with openai.AsyncOpenAI(base_url=url, api_key="none", http_client=http, max_retries=0) as client:
+        async def worker():
+            for body in left:
+                await client.post("/chat/completions", body=body, cast_to=object)
+        await asyncio.gather(*(worker() for _ in range(IN_FLIGHT)))
+
+
+def local():
+    "Sampling and raking."
+    people = us_adults()
+    margins = {c: people.margins(c).set_index(c)["weight"].rename(index=str) for c in ("state", "education", "race_ethnicity", "sex")}
+    frame = people.sample(RECORDS, seed=1).astype(dict.fromkeys(margins, "str"))
+    np.testing.assert_allclose(rake(frame, margins), rake_by_row(frame, margins), rtol=1e-6)
+    fast, plain = seconds(lambda: people.sample(PEOPLE, seed=1)), seconds(lambda: sample_by_row(people))
+    yield f"draw {PEOPLE:,} people", fast, "a loop over people", plain
+    fast, plain = seconds(lambda: rake(frame, margins)), seconds(lambda: rake_by_row(frame, margins))
+    yield f"rake {RECORDS:,} records to 4 margins", fast, "loops and dicts", plain
+
+
+def remote(url, folder):
+    "Asking: prompts, order of options, keys, store, transport, parsing; then again, from the store."
+    personas, survey = us_adults().sample(REQUESTS // 3, seed=1), presidential_election()
+    stores = iter(f"{folder}/{i}.sqlite" for i in range(9))
+    def whole(store):
+        return ask(personas, survey, ChatModel("mock", base_url=url, concurrency=IN_FLIGHT, store=store), progress=False)
+    done = f"{folder}/done.sqlite"
+    assert whole(done)["status"].eq("ok").all()
+    lines = ChatModel("mock", store=done).store.export(f"{folder}/done.jsonl").read_text().splitlines()
+    bodies = [{k: v for k, v in json.loads(line)["request"].items() if v is not None and k != "draw"} for line in lines]
+    bare, first = seconds(lambda: asyncio.run(ask_by_hand(url, bodies))), seconds(lambda: whole(next(stores)))
+    yield f"ask {REQUESTS:,} questions, server without delay", first, "bare requests", bare
+    yield "ask them again, from the store", seconds(lambda: whole(done)), "the first time", first
+
+
+if __name__ == "__main__":
+    with socket.socket() as free, tempfile.TemporaryDirectory() as work_folder:
+        free.bind(("127.0.0.1", 0))
+        address = free.getsockname()[1]
+        free.close()
+        server = multiprocessing.get_context("spawn").Process(target=serve, args=(address,), daemon=True)
+        server.start()
+        measured = [*local(), *remote(f"http://127.0.0.1:{address}/v1", Path(work_folder))]
+        server.terminate()
+    table = pd.DataFrame(measured, columns=["part", "seconds", "beside", "its seconds"])
+    print(table.assign(ratio=table["its seconds"] / table["seconds"]).to_string(index=False, float_format="{:.3g}".format))

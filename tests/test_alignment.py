@@ -1,0 +1,197 @@
+"""Distances against scipy, their properties, and distributions from answers."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.distance import jensenshannon
+from scipy.stats import kendalltau, wasserstein_distance
+
+from persona_kit.alignment import alignment, ceiling, distribution, jensen_shannon, kendall_tau, resample, total_variation, wasserstein
+from persona_kit.surveys import Item, Survey
+from persona_kit.tables import TableError, check
+
+DISTANCES = [wasserstein, total_variation, jensen_shannon]
+SCALE = ["low", "middle", "high"]
+SURVEY = Survey([Item("q", "How much?", SCALE, values=(1, 2, 3), refusals=("Refused",)), Item("c", "Which?", ("red", "blue"))])
+
+
+def shares(k=5):
+    return st.lists(st.integers(0, 50), min_size=k, max_size=k).filter(lambda x: sum(x) > 0).map(lambda x: np.array(x) / sum(x))
+
+
+def some_answers(options, item="q", **columns):
+    n = len(options)
+    frame = {"persona_id": [f"p{i:03d}" for i in range(n)], "item_id": item, "option": options, "status": "ok", "weight": 1.0,
+             "state": "CA"}
+    return pd.DataFrame(frame | columns)
+
+
+def test_distances_equal_scipy():
+    rng = np.random.default_rng(0)
+    p, q = rng.dirichlet(np.full(6, 0.4), 40), rng.dirichlet(np.ones(6), 40)
+    p[0, :5], p[0, 5] = 0, 1
+    values = [-2, 0, 1, 1.5, 4, 9]
+    positions = np.arange(6)
+    assert np.allclose(wasserstein(p, q), [wasserstein_distance(positions, positions, a, b) for a, b in zip(p, q, strict=True)])
+    assert np.allclose(wasserstein(p, q, values), [wasserstein_distance(values, values, a, b) for a, b in zip(p, q, strict=True)])
+    assert np.allclose(jensen_shannon(p, q), jensenshannon(p, q, base=2, axis=1))
+    assert np.allclose(total_variation(p, q), [abs(a - b).sum() / 2 for a, b in zip(p, q, strict=True)])
+
+
+def test_kendall_equals_scipy_with_ties():
+    rng = np.random.default_rng(1)
+    p, q = rng.integers(0, 4, (50, 6)), rng.integers(0, 4, (50, 6))
+    p[0] = 2
+    expected = [kendalltau(a, b).statistic for a, b in zip(p, q, strict=True)]
+    assert np.allclose(kendall_tau(p, q), expected, equal_nan=True) and np.isnan(kendall_tau(p, q)[0])
+
+
+@settings(max_examples=60, deadline=None)
+@given(shares(), shares(), shares())
+def test_distances_are_metrics(p, q, r):
+    for distance in DISTANCES:
+        top = 4 if distance is wasserstein else 1
+        assert distance(p, p) == pytest.approx(0, abs=1e-7)
+        assert distance(p, q) == pytest.approx(distance(q, p), abs=1e-12)
+        assert -1e-12 <= distance(p, q) <= top + 1e-9
+        assert distance(p, r) <= distance(p, q) + distance(q, r) + 1e-7
+
+
+@settings(max_examples=30, deadline=None)
+@given(shares(2), shares(2))
+def test_two_options_make_wasserstein_and_total_variation_one(p, q):
+    assert wasserstein(p, q) == pytest.approx(total_variation(p, q), abs=1e-12) == pytest.approx(abs(p[0] - q[0]), abs=1e-12)
+
+
+def test_leading_axes_broadcast():
+    p = np.random.default_rng(2).dirichlet(np.ones(4), (3, 7))
+    for distance in DISTANCES:
+        assert distance(p, np.full(4, 0.25)).shape == (3, 7)
+    assert kendall_tau(p, np.arange(4)).shape == (3, 7)
+
+
+@pytest.mark.parametrize(("p", "message"), [
+    ([0.5, np.nan], "p has 1 missing"), ([1.5, -0.5], "p has a negative"), ([3, 4], "p must sum to 1"), ([1.0], "at least two"),
+    (["a", "b"], "p must be an array"), ([0.2, 0.3, 0.5], "p has 3 options and q has 2"),
+])
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_what_is_no_distribution_is_refused(distance, p, message):
+    with pytest.raises(ValueError, match=message):
+        distance(p, [0.5, 0.5])
+
+
+def test_bad_values_and_ranks():
+    with pytest.raises(ValueError, match="values must be 2 numbers"):
+        wasserstein([0.5, 0.5], [1, 0], [1, 2, 3])
+    with pytest.raises(ValueError, match="rise or fall"):
+        wasserstein([0.5, 0.25, 0.25], [1, 0, 0], [1, 3, 2])
+    with pytest.raises(ValueError, match="p has missing"):
+        kendall_tau([1, np.nan], [1, 2])
+    with pytest.raises(ValueError, match="shapes"):
+        kendall_tau([1, 2, 3], [1, 2])
+
+
+def test_distribution_by_hand():
+    answers = some_answers(["low", "low", "high", "Refused", None], status=["ok", "ok", "ok", "ok", "refusal"], weight=[1, 2, 3, 9, 9])
+    frame = check(distribution(answers, items=SURVEY), "distributions")
+    assert frame["option"].tolist() == SCALE and frame["share"].tolist() == [0.5, 0, 0.5] and frame["n"].eq(3).all()
+    assert distribution(answers, items=SURVEY, weight=None)["share"].tolist() == [2 / 3, 0, 1 / 3]
+    assert distribution(answers, items=SURVEY.to_frame())["share"].tolist() == [0.5, 0, 0.5]
+
+
+def test_options_shown_are_known_without_items():
+    frame = distribution(some_answers(["low", "high"], order=[SCALE, SCALE[::-1]]))
+    assert dict(zip(frame["option"], frame["share"], strict=True)) == {"high": 0.5, "low": 0.5, "middle": 0}
+
+
+def test_probabilities_count_as_fractions():
+    answers = some_answers(["low", "high"], mode="probability", probabilities=[[0.5, 0.25, 0.25, 0.0], [0.1, 0.2, 0.2, 0.5]])
+    assert np.allclose(distribution(answers, items=SURVEY)["share"], [0.35, 0.325, 0.325])
+    with pytest.raises(ValueError, match="give items="):
+        distribution(answers)
+    with pytest.raises(ValueError, match="must be 3 numbers"):
+        distribution(answers.assign(probabilities=[[0.5, 0.5]] * 2), items=SURVEY)
+
+
+def test_row_order_and_intervals():
+    rng = np.random.default_rng(3)
+    answers = pd.concat([some_answers(rng.choice(SCALE, 60), tier=t, state=["CA", "NY", "WY"] * 20) for t in ("meta", "descriptive")])
+    frame = distribution(answers, by="tier", items=SURVEY, ci=0.9, seed=5)
+    mixed = distribution(answers.sample(frac=1, random_state=1), by="tier", items=SURVEY, ci=0.9, seed=5)
+    pd.testing.assert_frame_equal(frame, mixed)
+    assert ((frame["low"] <= frame["share"]) & (frame["share"] <= frame["high"])).all() and (frame["high"] > frame["low"]).all()
+    assert np.allclose(frame.groupby("tier")["share"].sum(), 1)
+
+
+def test_nobody_valid_gives_missing_shares():
+    frame = distribution(some_answers([None, None], status="invalid"), items=SURVEY, ci=0.95)
+    assert frame["share"].isna().all() and frame["low"].isna().all() and frame["n"].eq(0).all() and len(frame) == 3
+
+
+def test_draws_of_one_persona_stay_together():
+    answers = pd.concat([some_answers(["low"] * 10 + ["high"] * 10, draw=d) for d in range(5)])
+    once = distribution(answers[answers["draw"] == 0], items=SURVEY, ci=0.95)
+    often = distribution(answers, items=SURVEY, ci=0.95)
+    assert np.allclose(once[["low", "high"]], often[["low", "high"]], atol=1e-9) and often["n"].eq(100).all()
+
+
+@pytest.mark.parametrize(("change", "keywords", "message"), [
+    ({"item_id": "z"}, {"items": SURVEY}, "item 'z'"), ({"option": "medium"}, {"items": SURVEY}, "option 'medium'"),
+    ({"tier": ["meta", "descriptive"]}, {}, "mix several values of tier"), ({}, {"by": "party"}, "no column 'party'"),
+    ({"weight": -1.0}, {}, "weight must be a number"), ({}, {"weight": "w"}, "no column 'w'"), ({}, {"ci": 95}, "between 0 and 1"),
+    ({"state": ["CA", "NY"], "persona_id": "p"}, {"ci": 0.9}, "more than one state"),
+])
+def test_bad_answers(change, keywords, message):
+    with pytest.raises(ValueError, match=message):
+        distribution(some_answers(["low", "high"]).assign(**change), **keywords)
+    with pytest.raises(TableError, match="missing column option"):
+        distribution(some_answers(["low"]).drop(columns="option"))
+
+
+def test_resample_has_the_right_variance_and_grows_by_state():
+    weights = resample(["CA"] * 4 + ["NY"] + ["WY"] * 6, 4000, seed=2)
+    assert np.allclose(weights[:, :4].sum(1), 4) and (weights[:, 4] == 1).all() and np.allclose(weights[:, 5:].sum(1), 6)
+    assert (weights[:, 5:] @ np.arange(6) / 6).var() == pytest.approx(np.arange(6).var(ddof=1) / 6, rel=0.1)
+    assert np.array_equal(resample(["WY"] * 6, 4000, seed=2), weights[:, 5:]) and resample([], 3).shape == (3, 0)
+    with pytest.raises(ValueError, match="n_boot"):
+        resample(["CA"], 1)
+
+
+def test_alignment_ordinal_and_nominal_by_hand():
+    answers = pd.concat([some_answers(["low", "low", "high", "high"]), some_answers(["red", "red", "red", "blue"], item="c")])
+    human = pd.DataFrame({"item_id": ["q"] * 4 + ["c"] * 2, "option": [*SCALE, "Refused", "red", "blue"],
+                          "share": [0.2, 0.2, 0.4, 0.2, 0.5, 0.5], "n": 100})
+    frame = alignment(answers, human, items=SURVEY, ci=0.95).set_index("item_id")
+    assert frame.loc["q", "alignment"] == pytest.approx(1 - 0.25 / 2) and frame.loc["q", "measure"] == "wasserstein"
+    assert frame.loc["c", "alignment"] == pytest.approx(0.75) and frame.loc["c", "measure"] == "total_variation"
+    assert frame.loc["q", "majority"] == pytest.approx(1 - 0.75 / 2) and frame.loc["c", "uniform"] == 1
+    assert ((frame["low"] <= frame["alignment"]) & (frame["alignment"] <= frame["high"])).all()
+    again = alignment(distribution(answers, items=SURVEY), human, items=SURVEY).set_index("item_id")
+    assert np.allclose(again["alignment"], frame["alignment"])
+
+
+def test_alignment_matches_groups_of_the_benchmark():
+    answers = pd.concat([some_answers(["red", "red"], "c", tier=t, state=s, persona_id=[f"{s}1", f"{s}2"])
+                         for t in ("meta", "descriptive") for s in ("CA", "WY")])
+    human = pd.DataFrame({"item_id": "c", "state": ["CA", "CA", "WY", "WY"], "option": ["red", "blue"] * 2, "share": [0.9, 0.1, 0.3, 0.7]})
+    frame = alignment(answers, human, by=["tier", "state"])
+    assert frame.groupby("state")["alignment"].first().round(6).to_dict() == {"CA": 0.9, "WY": 0.3} and len(frame) == 4
+    with pytest.raises(ValueError, match="no shares for item_id=c, tier=descriptive, state=WY"):
+        alignment(answers, human[human["state"] == "CA"], by=["tier", "state"])
+    with pytest.raises(ValueError, match="stands twice"):
+        alignment(answers, human, by="tier")
+    with pytest.raises(ValueError, match="unknown measure"):
+        alignment(answers, human, by=["tier", "state"], measure="W1")
+    with pytest.raises(ValueError, match="ci needs the answers"):
+        alignment(human, human, by="state", ci=0.9)
+
+
+def test_ceiling_falls_with_fewer_people():
+    human = pd.DataFrame({"item_id": ["few"] * 3 + ["many"] * 3, "option": SCALE * 2, "share": [0.2, 0.5, 0.3] * 2})
+    human["n"] = [40] * 3 + [4000] * 3
+    frame = ceiling(human).set_index("item_id")["ceiling"]
+    assert frame["few"] < frame["many"] < 1 and frame["many"] > 0.98
+    with pytest.raises(ValueError, match="column n"):
+        ceiling(human.drop(columns="n"))

@@ -1,0 +1,263 @@
+"""Figures: edges and titles that the notebook does not show."""
+
+import itertools
+import json
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from persona_kit.plots import TIER_COLORS, drift_plot, forecast_plot, state_map, state_maps, summary_plot
+from persona_kit.tables import STATES, TableError, data_path
+
+pytestmark = pytest.mark.filterwarnings("error")
+TEN = ["CA", "DC", "FL", "GA", "NY", "OH", "PA", "TX", "VT", "WY"]
+
+
+@pytest.fixture(autouse=True)
+def _close():
+    yield
+    plt.close("all")
+
+
+def a_forecast(tiers=("meta", "descriptive"), years=(2020, 2024), states=tuple(STATES)):
+    keys = pd.DataFrame(itertools.product(tiers, years, states), columns=["tier", "year", "state"])
+    real = 0.3 + 0.4 * np.arange(len(keys)) / len(keys)
+    share = np.clip(real + 0.1 * np.where(keys["tier"] == "meta", 1, 2), 0, 1)
+    return keys.assign(real=real, share=share, previous=real - 0.01, low=share - 0.1, high=share + 0.1, error=100 * (share - real),
+                       simulator="a model", mode="choice")
+
+
+def a_drift(differences, half=1.0, years=(2020, 2024), pairs=400):
+    rows = [(t, y, d) for y in years for t, d in zip(list(TIER_COLORS)[1:], differences, strict=False)]
+    frame = pd.DataFrame(rows, columns=["tier", "year", "difference"])
+    return frame.assign(low=frame["difference"] - half, high=frame["difference"] + half, n_pairs=pairs)
+
+
+def a_summary(mae=(5.0, 12.0), half=1.0):
+    rows = pd.DataFrame({"tier": ["meta", "descriptive"], "year": 2020, "kind": "personas", "mae": mae, "mae_noise": 3.0})
+    base = pd.DataFrame({"tier": ["50/50", "previous election"], "year": 2020, "kind": "baseline", "mae": [9.0, 2.0]})
+    return pd.concat([rows.assign(mae_low=rows["mae"] - half, mae_high=rows["mae"] + half), base], ignore_index=True)
+
+
+def drawn(ax):
+    return {patch.get_gid(): patch for patch in ax.patches if patch.get_gid() in STATES}
+
+
+def head(x):
+    text = x.get_title(loc="left") if isinstance(x, Axes) else x.get_suptitle()
+    return text.replace("\n", " ").replace("\u00a0", " ")
+
+
+def test_geography_holds_every_state_once():
+    tiles = pd.read_csv(data_path("geo/us_tiles.csv"))
+    shapes = json.loads(data_path("geo/us_states.json").read_text(encoding="utf-8"))
+    assert sorted(tiles["state"]) == sorted(shapes) == sorted(STATES)
+    assert not tiles.duplicated(["row", "col"]).any()
+    assert data_path("geo/us_states.json").stat().st_size <= 120_000
+    assert "callout" in shapes["DC"]
+
+
+@pytest.mark.parametrize("kind", ["tiles", "shapes"])
+def test_a_map_draws_all_states_and_hatches_missing_ones(kind):
+    frame = a_forecast(["meta"], [2020], TEN)
+    frame.loc[0, "share"] = np.nan                                  # California
+    ax = state_map(frame, kind=kind)
+    ax.figure.canvas.draw()
+    patches = drawn(ax)
+    assert len(patches) == 51
+    assert {s for s, p in patches.items() if not p.get_hatch()} == set(TEN) - {"CA"}
+    assert {"DC", "WY"} <= {t.get_text() for t in ax.texts}
+
+
+def test_an_outline_covers_its_label():
+    shapes = json.loads(data_path("geo/us_states.json").read_text(encoding="utf-8"))
+    for state, shape in shapes.items():
+        assert mpl.path.Path(np.reshape(shape["rings"][0], (-1, 2))).contains_point(shape["label"], radius=2) or state == "DC"
+
+
+def test_map_colours_follow_the_parties_and_titles_the_data():
+    frame = pd.DataFrame({"state": ["CA", "WY", "PA"], "year": 2020, "real": [0.65, 0.28, 0.5]})
+    ax = state_map(frame, "real")
+    fill = {s: p.get_facecolor() for s, p in drawn(ax).items()}
+    assert fill["CA"][2] > fill["CA"][0] and fill["WY"][0] > fill["WY"][2]
+    assert head(ax) == "2020: Democratic majority in 1 of 3 states, a tie in 1"
+    assert head(state_map(frame, "real", title="as $I$ wish")) == "as $I$ wish"
+
+
+def test_map_of_errors_and_of_plain_numbers():
+    frame = pd.DataFrame({"state": ["CA", "WY"], "tier": "meta", "error": [4.0, -2.0], "n": [20, 30], "share": [0.6, 0.2]})
+    frame["real"] = [0.4, 0.3]
+    assert head(state_map(frame, "error", center=0)) == "Meta: too Democratic in 1 of 2 states, +1.0 points on average"
+    assert "from 20 in CA to 30 in WY" in head(state_map(frame, "n", center=None))
+    assert head(state_map(frame)).endswith("Democratic majority in 1 of 2 states; really in 0")
+
+
+def test_map_without_any_value():
+    ax = state_map(pd.DataFrame({"state": ["CA"], "share": [pd.NA]}))
+    assert head(ax) == "no state has a value" and all(p.get_hatch() for p in drawn(ax).values())
+
+
+def test_map_takes_an_axes_and_nullable_numbers():
+    figure, ax = plt.subplots()
+    frame = pd.DataFrame({"state": ["CA", "TX"], "share": pd.array([0.6, None], dtype="Float64")})
+    assert state_map(frame, ax=ax, colorbar=False) is ax and len(figure.axes) == 1
+
+
+@pytest.mark.parametrize(("frame", "kwargs", "words"), [
+    (pd.DataFrame({"state": ["CA"], "shares": [0.5]}), {}, "missing column 'share'; the frame has state, shares"),
+    (pd.DataFrame({"state": ["ZZ"], "share": [0.5]}), {}, "unknown state 'ZZ'"),
+    (pd.DataFrame({"state": ["CA", "CA"], "share": [0.5, 0.6], "year": [2016, 2020]}), {}, "select one year first"),
+    (pd.DataFrame({"state": ["CA"], "share": ["high"]}), {}, "column 'share' must be numeric"),
+    (pd.DataFrame({"state": ["CA"], "share": [12.0]}), {}, "give center=0"),
+    (pd.DataFrame({"state": ["CA"], "share": [0.5]}), {"kind": "hexagons"}, "unknown kind 'hexagons'"),
+    (pd.DataFrame({"state": [], "share": []}), {}, "no rows"),
+])
+def test_map_refuses_what_it_cannot_draw(frame, kwargs, words):
+    with pytest.raises(ValueError, match=words):
+        state_map(frame, **kwargs)
+
+
+def test_grid_of_maps():
+    figure = state_maps(a_forecast(states=TEN))
+    assert isinstance(figure, Figure)
+    titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
+    assert titles == ["real result, 2020", "real result, 2024", "meta, 2020", "meta, 2024", "descriptive, 2020", "descriptive, 2024"]
+    assert head(figure).startswith("States with the right winner: meta ")
+    figure = state_maps(a_forecast(years=[2020]), "error", center=0)
+    assert head(figure) == "Average error: meta +10.0, descriptive +20.0 points" and sum(bool(drawn(ax)) for ax in figure.axes) == 2
+
+
+def test_grid_refuses_two_forecasts_for_a_state():
+    frame = a_forecast(["meta"], [2020])
+    with pytest.raises(ValueError, match="more than one row"):
+        state_maps(pd.concat([frame, frame]))
+
+
+def test_forecast_title_is_computed():
+    one = head(forecast_plot(a_forecast(["descriptive"], [2020])))
+    assert one.startswith("Descriptive, 2020: 20.0 points off on average (50/50 guess 10.")
+    many = head(forecast_plot(a_forecast()))
+    assert many.startswith("Off by 10.0 points (meta) to 20.0 (descriptive) on average; 50/50 guess")
+    assert many.endswith("previous election 1.0")
+
+
+@pytest.mark.parametrize(("tiers", "years", "panels"), [(tuple(TIER_COLORS), (2016, 2020, 2024), 12), (("meta", "other"), (2020,), 2),
+                                                        (("a", "b", "c", "d", "e"), (2020,), 5)])
+def test_forecast_panels(tiers, years, panels):
+    figure = forecast_plot(a_forecast(tiers, years, TEN))
+    assert len(figure.axes) == panels
+    assert all({t.get_text() for t in ax.texts} <= set(TEN) and len(ax.texts) >= 3 for ax in figure.axes)
+
+
+def test_forecast_names_never_overlap():
+    figure = forecast_plot(a_forecast(["meta"], [2020]), names=51)
+    figure.canvas.draw()
+    texts = figure.axes[0].texts
+    boxes = np.array([mpl.text.Text.get_window_extent(t).get_points().ravel() for t in texts])
+    assert len(boxes) > 10
+    for a, b in itertools.combinations(boxes, 2):
+        assert min(a[2], b[2]) <= max(a[0], b[0]) + 1 or min(a[3], b[3]) <= max(a[1], b[1]) + 1
+
+
+def test_forecast_without_optional_columns_and_with_missing_shares():
+    frame = a_forecast(["meta"], [2020])[["state", "share", "real"]]
+    assert "previous" not in head(forecast_plot(frame))
+    frame = a_forecast()
+    frame.loc[(frame["tier"] == "meta") & (frame["year"] == 2020), ["share", "low", "high"]] = np.nan
+    figure = forecast_plot(frame)
+    assert "meta, 2020: no answer" in [ax.get_title() for ax in figure.axes]
+    assert "51 of 204 rows without a valid answer" in figure.legends[0].get_title().get_text()
+    with pytest.raises(TableError, match="no row has both"):
+        forecast_plot(frame.assign(share=np.nan))
+    with pytest.raises(TableError, match="missing column 'real'"):
+        forecast_plot(frame.drop(columns="real"))
+
+
+def test_models_that_differ_stay_apart_and_odd_names_are_plain_text():
+    frame = a_forecast(["meta"], [2020], TEN)
+    long = "org/" + "x" * 60
+    figure = forecast_plot(pd.concat([frame.assign(simulator=f"{long}-{end}") for end in ("a$b$", "b")]))
+    assert len(figure.axes) == 2
+    assert "a\\$b\\$" in " ".join(ax.get_title() for ax in figure.axes)
+    figure.canvas.draw()
+
+
+@pytest.mark.parametrize(("differences", "half", "words"), [
+    ((1.0, 4.0, 8.0), 1.0, "The more LLM-written text, the more Democratic: up to 8.0 points"),
+    ((-1.0, -4.0, -8.0), 1.0, "The more LLM-written text, the more Republican"),
+    ((4.0, 1.5, 8.0), 1.0, "6 of 6 differences from meta are distinguishable from zero; the largest: 8.0 points more Democratic"),
+    ((1.0, 2.0, 3.0), 1.5, "4 of 6 differences"),                    # climbs, but first and last overlap
+    ((1.0, -1.0, 2.0), 3.0, "No drift from meta is distinguishable with 400 pairs; one of up to 3.0 points might be overlooked"),
+    ((np.nan, np.nan, np.nan), 1.0, "No difference from meta could be estimated"),
+])
+def test_drift_title_claims_no_more_than_the_intervals(differences, half, words):
+    ax = drift_plot(a_drift(differences, half))
+    ax.figure.canvas.draw()
+    assert head(ax).startswith(words)
+
+
+def test_drift_of_one_row_and_unknown_column():
+    ax = drift_plot(a_drift((3.0,), years=[2024]))
+    assert head(ax) == "Objective tabular, 2024: 3.0 points more Democratic than meta (2.0 to 4.0)"
+    with pytest.raises(TableError, match="missing column 'low'"):
+        drift_plot(a_drift((3.0,)).drop(columns="low"))
+
+
+def test_ladder_needs_every_year():
+    turned = pd.concat([a_drift((1.0, 4.0, 8.0), years=[2020]), a_drift((8.0, 4.0, 1.0), years=[2024])])
+    assert not head(drift_plot(turned)).startswith("The more")
+
+
+def test_summary_title_counts_whole_intervals():
+    assert head(summary_plot(a_summary())) == ("Better than the 50/50 guess: 1 of 2, worse: 1 "
+                                               "Better than the previous election's result: 0 of 2, worse: 2")
+    assert head(summary_plot(a_summary(half=8.0))).startswith("Better than the 50/50 guess: 0 of 2, worse: 0")
+
+
+def test_summary_marks_baselines_and_noise():
+    ax = summary_plot(a_summary())
+    ax.figure.canvas.draw()
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["50/50", "previous election", "sampling noise alone"]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["2020", "meta", "descriptive"]
+
+
+def test_summary_of_other_measures():
+    frame = a_summary().drop(index=[2, 3])
+    frame = frame.assign(bias=[3.0, 0.5], bias_low=[1.0, -1.0], bias_high=[5.0, 2.0], valid_rate=[0.9, 1.0],
+                         electoral_votes=[300, 250], electoral_votes_low=[280, 200], electoral_votes_high=[320, 310],
+                         real_electoral_votes=306)
+    assert head(summary_plot(frame, "bias")) == "Too Democratic: 1 of 2; too Republican: 0; neither clearly: 1"
+    assert head(summary_plot(frame, "electoral_votes")).endswith("holds the real value in 2 of 2")
+    assert head(summary_plot(frame, "valid_rate")) == "Valid rate: from 0.9 to 1"
+    assert head(summary_plot(frame.head(1))).startswith("Meta, 2020: mean absolute error in points 5 (4 to 6)")
+    with pytest.raises(TableError, match="missing column 'accuracy'"):
+        summary_plot(frame, "accuracy")
+    with pytest.raises(TableError, match="baselines only"):
+        summary_plot(a_summary().tail(2))
+
+
+# Complete lack of the long- or the middle-wave receptor (Machado, Oliveira and Fernandes 2009), on linear RGB.
+DEFICIENCIES = [np.eye(3), np.array([[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]),
+                np.array([[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]])]
+
+
+def lab(colors, matrix):
+    rgb = mpl.colors.to_rgba_array(colors)[:, :3]
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    xyz = np.clip(linear @ matrix.T, 0, 1) @ np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]).T
+    f = np.cbrt(xyz / [0.9505, 1, 1.089])
+    return np.stack([116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], 1)
+
+
+@pytest.mark.parametrize("matrix", DEFICIENCIES)
+def test_colours_stay_apart_for_colour_blind_readers(matrix):
+    for colors in (list(TIER_COLORS.values()), mpl.colormaps["RdBu"]([0.1, 0.5, 0.9]), mpl.colormaps["PuOr"]([0.1, 0.5, 0.9])):
+        seen = lab(colors, matrix)
+        assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) > 25
