@@ -15,7 +15,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 METADATA := settings.ini setup.py  # not pyproject.toml: nbdev_export rewrites it
 
-.PHONY: help venv dev forecast test sync lint types notebooks pytest lab bench docs readme export clean
+.PHONY: help venv dev forecast test sync lint types notebooks pytest lab bench record docs readme export clean
 
 help:
 	@echo 'make forecast   set up, run the election forecast with the embedded model, show where the report is'
@@ -23,6 +23,7 @@ help:
 	@echo 'make lab        open the notebooks in JupyterLab'
 	@echo 'make docs       documentation site in _docs/'
 	@echo 'make bench      speed of the parts'
+	@echo 'make record     record the embedded model'\''s replies again (hours; resumes)'
 	@echo 'make export     notebooks -> persona_kit/ and README.md'
 	@echo 'make clean      remove what was built (not .venv, not runs/)'
 
@@ -76,6 +77,9 @@ lab: venv
 
 bench: dev
 	@$(BIN)/python scripts/bench.py
+
+record: venv
+	@$(BIN)/python scripts/record.py
 
 docs: dev readme
 	@$(BIN)/python scripts/docs.py

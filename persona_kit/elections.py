@@ -478,7 +478,7 @@ def _noise(ballots: _Ballots, n_boot: int, seed: int) -> np.ndarray:
             number[runs[seen]] += 1
     return np.divide(total, number, out=np.full(total.shape, np.nan), where=number > 0)
 
-# %% ../nbs/08_elections.ipynb #df664820
+# %% ../nbs/08_elections.ipynb #04c7b54c
 def position_bias(answers: pd.DataFrame, *, by: str | Sequence[str] | None = None, ci: float = 0.95, n_boot: int = 1000,
                   seed: int = 0) -> pd.DataFrame:
     """Measure how often the option shown first is chosen.
@@ -508,7 +508,7 @@ def position_bias(answers: pd.DataFrame, *, by: str | Sequence[str] | None = Non
     absent = [c for c in ("persona_id", "option", "order", "status", *keys) if c not in answers]
     if absent:
         raise TableError(f"answers: missing column {', '.join(absent)}")
-    groups = answers[keys].drop_duplicates().sort_values(keys, ignore_index=True) if keys else pd.DataFrame(index=[0])
+    groups = answers[keys].drop_duplicates(ignore_index=True) if keys else pd.DataFrame(index=[0])
     number = np.zeros(len(answers), int)
     if keys:
         number = answers[keys].merge(groups.assign(_group=range(len(groups))), on=keys, how="left")["_group"].to_numpy(int)

@@ -297,7 +297,7 @@ def parse_narrative(text: str, person: dict, *, truncated: bool = False) -> tupl
     wrong = contradictions(text, person)
     return {"narrative": text}, "contradiction" if wrong else "ok", "; ".join(wrong)
 
-# %% ../nbs/05_generation.ipynb #e497906e
+# %% ../nbs/05_generation.ipynb #2f275e63
 def generate(personas: pd.DataFrame, tier: str, model: ChatModel, *, seed: int = 0, attempts: int = 4, format: str = "list",
              progress: bool | None = None) -> pd.DataFrame:
     """Let a model write the attributes that a tier adds.
@@ -337,7 +337,7 @@ def generate(personas: pd.DataFrame, tier: str, model: ChatModel, *, seed: int =
     job = _Job(personas, tier, model.id, seed, attempts, format)
     while job.open:
         job.take(model.complete(job.requests(), progress=progress))
-    return job.frame()
+    return _table(job)
 
 
 async def agenerate(personas: pd.DataFrame, tier: str, model: ChatModel, *, seed: int = 0, attempts: int = 4, format: str = "list",
@@ -346,9 +346,9 @@ async def agenerate(personas: pd.DataFrame, tier: str, model: ChatModel, *, seed
     job = _Job(personas, tier, model.id, seed, attempts, format)
     while job.open:
         job.take(await model.acomplete(job.requests(), progress=progress))
-    return job.frame()
+    return _table(job)
 
-# %% ../nbs/05_generation.ipynb #f80712b6
+# %% ../nbs/05_generation.ipynb #d9b09f44
 class _Job:
     "Which personas still lack a usable reply, and what they are asked next."
 
@@ -369,7 +369,7 @@ class _Job:
 
     def missing(self, row: dict) -> list[Attribute]:
         idle = row.get("employment") in NOT_WORKING
-        return [a for a in self.wanted if pd.isna(row.get(a.name, None)) and not (idle and a.name in WORK and a.name not in ("employment", "income"))]
+        return [a for a in self.wanted if pd.isna(row.get(a.name)) and not (idle and a.name in WORK and a.name not in ("employment", "income"))]
 
     def requests(self) -> list[Request]:
         ids = [self.rows[i]["persona_id"] for i in self.open]
@@ -403,18 +403,19 @@ class _Job:
         values, status, reason = parse_attributes(reply["text"], self.missing(self.rows[i]), self.rows[i])
         return values, "truncated" if cut and status == "invalid" else status, reason
 
-    def frame(self) -> pd.DataFrame:
-        new = pd.DataFrame(self.result, index=self.personas.index, columns=None if self.result else ["status", "attempts", "rejected", "reason"])
-        out = self.personas.drop(columns=[c for c in ("status", "attempts", "rejected", "reason", "text") if c in self.personas])
-        for a in self.wanted:
-            if a.name in new:
-                out[a.name] = out[a.name].astype("object").where(out[a.name].notna(), new[a.name]) if a.name in out else new[a.name]
-                if a.values and a.name not in ("sex", "state"):
-                    out[a.name] = pd.Categorical(out[a.name], categories=a.values)
-        out["tier"], out["generator"] = self.tier, self.generator
-        out[["status", "attempts", "rejected", "reason"]] = new[["status", "attempts", "rejected", "reason"]]
-        out["text"] = pd.Series(pd.NA, index=out.index, dtype="str")
-        ok = out["status"].eq("ok")
-        if ok.any():
-            out.loc[ok, "text"] = render(out[ok], self.format)
-        return out
+# %% ../nbs/05_generation.ipynb #6ab9bb94
+def _table(job: _Job) -> pd.DataFrame:
+    new = pd.DataFrame(job.result, index=job.personas.index, columns=None if job.result else ["status", "attempts", "rejected", "reason"])
+    out = job.personas.drop(columns=[c for c in ("status", "attempts", "rejected", "reason", "text") if c in job.personas])
+    for a in job.wanted:
+        if a.name in new:
+            out[a.name] = out[a.name].astype("object").where(out[a.name].notna(), new[a.name]) if a.name in out else new[a.name]
+            if a.values and a.name not in ("sex", "state"):
+                out[a.name] = pd.Categorical(out[a.name], categories=a.values)
+    out["tier"], out["generator"] = job.tier, job.generator
+    out[["status", "attempts", "rejected", "reason"]] = new[["status", "attempts", "rejected", "reason"]]
+    out["text"] = pd.Series(pd.NA, index=out.index, dtype="str")
+    ok = out["status"].eq("ok")
+    if ok.any():
+        out.loc[ok, "text"] = render(out[ok], job.format)
+    return out

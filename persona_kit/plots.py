@@ -527,10 +527,10 @@ def forecast_plot(forecast: pd.DataFrame, *, names: int = 6, title: str | None =
         _name_far(ax, panel, names)
     return figure
 
-# %% ../nbs/11_plots.ipynb #207f88e0
+# %% ../nbs/11_plots.ipynb #99c1fd3a
 def _limits(forecast: pd.DataFrame) -> tuple[float, float]:
     "The same limits on both axes: tens of percent around all shares shown."
-    seen = np.concatenate([_numbers(forecast, c).dropna() for c in ("share", "real", "previous") if c in forecast])
+    seen = np.concatenate([_numbers(forecast, c).dropna() for c in ("share", "real", "previous", "low", "high") if c in forecast])
     return max(-0.02, math.floor(seen.min() * 10) / 10 - 0.03), min(1.02, math.ceil(seen.max() * 10) / 10 + 0.03)
 
 # %% ../nbs/11_plots.ipynb #02f07e96

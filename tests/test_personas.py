@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from persona_kit.personas import FORMATS, META, NARRATIVE, OBJECTIVE, SUBJECTIVE, TIERS, WORK, prompt, render, tier_attributes
@@ -110,6 +110,7 @@ def test_rows_keep_their_index_and_their_own_tier():
     assert texts.index.tolist() == [7, 7] and "fish" not in texts.iloc[0] and texts.iloc[1].endswith("\nI sell fish.")
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.sampled_from([a.name for a in SUBJECTIVE]), st.text(min_size=1), min_size=1),
     st.sampled_from(FORMATS),

@@ -540,6 +540,7 @@ def test_permuted_options_permute_the_result(options, rng, frame):
         assert before[1] == after[1] and (before[0] is None or options[before[0]] == shuffled[after[0]])
 
 
+@settings(deadline=None)
 @given(st.integers(2, 26), st.data())
 def test_every_letter_and_label_is_read(n, data):
     options = tuple(f"Candidate number {i}" for i in range(n))
@@ -591,6 +592,7 @@ def test_orders_differ_between_items_and_draws_and_are_repeatable():
     )
 
 
+@settings(deadline=None)
 @given(st.integers(), st.text(max_size=10), st.integers(0, 9), st.integers(2, 9))
 def test_an_order_is_a_permutation(seed, persona_id, draw, n):
     item = Item("q", "?", [str(i) for i in range(n)], refusals=["R"])
@@ -636,6 +638,7 @@ def test_option_probabilities(given, options, expected, missing):
     assert expected is None or found == pytest.approx(expected)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.one_of(st.sampled_from(["A", " B", "(C)", "No", "None", "x"]), st.text(max_size=5)), st.floats(-40, 0)), max_size=20

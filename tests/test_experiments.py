@@ -1,0 +1,75 @@
+"The notebooks that have parameters, run through papermill with small values and the real embedded model."
+import json
+import re
+
+import nbformat
+import pandas as pd
+import pytest
+
+from persona_kit.runs import run
+from persona_kit.tables import check, data_path
+
+papermill = pytest.importorskip("papermill")
+RECORDED = data_path() / "recorded" / "election_forecast.jsonl.xz"
+SMALL = {"states": ["WY", "VT"], "n_per_state": 1, "years": [2020], "recorded": False, "n_boot": 50}
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory, embedded):
+    "A run in which every reply is asked for."
+    folder = tmp_path_factory.mktemp("live")
+    return run("election_forecast", {**SMALL, "store": str(folder / "replies.sqlite")}, out=folder / "runs", progress=False)
+
+
+def test_a_live_run_leaves_tables_figures_report_and_manifest(live):
+    manifest = json.loads((live / "manifest.json").read_text())
+    assert manifest["status"] == "ok"
+    assert manifest["usage"]["asked"] >= 2 * (3 + 4) and manifest["usage"]["from the store"] == 0
+    assert {p.stem for p in (live / "figures").iterdir()} >= {"mae", "maps", "predicted_against_real", "drift"}
+    answers = check(pd.read_parquet(live / "tables" / "answers.parquet"), "answers")
+    assert len(answers) == 2 * 4 and set(answers["simulator"]) == {"SmolLM2-135M-Instruct"}
+    report = (live / "report.html").read_text()
+    assert not re.search(r"<(?:script|link|img)[^>]+(?:src|href)=[\"']?(?:https?:)?//", report)
+
+
+def test_the_people_are_the_same_in_every_tier(live):
+    tiers = {t: pd.read_parquet(live / "tables" / f"personas_{t}.parquet")
+             for t in ("meta", "objective_tabular", "subjective_tabular", "descriptive")}
+    facts = ["persona_id", "state", "sex", "age", "race_ethnicity", "education"]
+    for personas in tiers.values():
+        pd.testing.assert_frame_equal(personas[facts].astype(str), tiers["meta"][facts].astype(str))
+
+
+def test_no_cell_warns(live):
+    notebook = nbformat.read(live / "notebook.ipynb", as_version=4)
+    loud = [o["text"] for c in notebook.cells for o in c.get("outputs", []) if o.get("name") == "stderr"]
+    assert not [t for t in loud if "Warning" in t]
+
+
+@pytest.mark.skipif(not RECORDED.exists(), reason="no recording in data/recorded")
+def test_the_recorded_run_needs_no_model(tmp_path, monkeypatch):
+    monkeypatch.setenv("PERSONA_KIT_GGUF", str(tmp_path / "SmolLM2-135M-Instruct.gguf"))    # no such file: a model could not start
+    folder = run("election_forecast", {"store": str(tmp_path / "replies.sqlite"), "n_boot": 50}, out=tmp_path / "runs", progress=False)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["usage"]["asked"] == 0 and manifest["usage"]["from the store"] > 0
+    shares = pd.read_parquet(folder / "tables" / "forecast.parquet")
+    assert shares["state"].nunique() == 51 and shares["share"].notna().all()
+
+
+@pytest.mark.parametrize("wrong, words", [
+    ({"states": ["CA", "XX"]}, "XX"), ({"tiers": ["metta"]}, "metta"), ({"years": [2018]}, "2018"), ({"mode": "chat"}, "chat"),
+    ({"n_per_state": "ten"}, "n_per_state"), ({"n_per_states": 3}, "n_per_state")])
+def test_bad_parameters_are_refused(tmp_path, wrong, words):
+    with pytest.raises(ValueError, match=words):
+        run("election_forecast", wrong, out=tmp_path, progress=False)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not RECORDED.exists(), reason="no recording in data/recorded")
+def test_the_tutorial_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    notebook = data_path().parent / "nbs" / "tutorials" / "first_look.ipynb"
+    if not notebook.exists():
+        pytest.skip("the tutorials are not part of the installed package")
+    folder = run(notebook, {"states": ["WY", "VT"], "n_per_state": 2}, out=tmp_path / "runs", progress=False)
+    assert json.loads((folder / "manifest.json").read_text())["status"] == "ok"

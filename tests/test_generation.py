@@ -1,0 +1,583 @@
+"Generation: census facts stay, contradictions are caught, nobody is lost."
+
+import asyncio
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from persona_kit.generation import agenerate, allowed, contradictions, fields, generate, parse_attributes, parse_narrative, schema
+from persona_kit.personas import META, NOT_WORKING, OBJECTIVE, SUBJECTIVE, TIERS, WORK
+from persona_kit.tables import TableError, check
+
+BY_NAME = {a.name: a for a in (*OBJECTIVE, *SUBJECTIVE)}
+WOMAN = {"age": 34, "sex": "Female", "state": "OH", "race_ethnicity": "Black", "education": "High school graduate"}
+MAN = {"age": 70, "sex": "Male", "state": "WV", "race_ethnicity": "White", "education": "Bachelor's degree"}
+STORY = "I sell fish at the market and I get up before the sun does. My knees hurt, but I would not trade the river for anything else."
+
+
+def filled(shape, pick=0):
+    "A value that a JSON schema allows."
+    if "anyOf" in shape:
+        return filled(shape["anyOf"][pick % len(shape["anyOf"])], pick)
+    if shape["type"] == "object":
+        return {k: filled(v, pick) for k, v in shape["properties"].items()}
+    return shape["enum"][pick % len(shape["enum"])] if "enum" in shape else "some words"
+
+
+def obedient(request):
+    return STORY if request.schema is None else json.dumps(filled(request.schema, request.seed))
+
+
+class Fake:
+    "A model in memory: `answer(request)` gives a text, or a dict of columns of the reply."
+
+    id, embedded = "fake", False
+
+    def __init__(self, answer=obedient):
+        self.answer, self.seen, self.rounds = answer, [], []
+
+    def complete(self, requests, *, progress=None):
+        self.rounds.append(len(requests))
+        rows = []
+        for request in requests:
+            self.seen.append(request)
+            said = self.answer(request)
+            base = {"request_key": f"{request.seed}", "model": "fake", "text": None, "status": "ok", "reason": None, "logprobs": None}
+            rows.append(base | (said if isinstance(said, dict) else {"text": said}))
+        return pd.DataFrame(rows)
+
+    async def acomplete(self, requests, *, progress=None):
+        return self.complete(requests, progress=progress)
+
+
+def people(n=4, **columns):
+    frame = pd.DataFrame(
+        {"persona_id": [f"OH-1-{i:05d}" for i in range(n)], "state": "OH", "sex": "Female", "age": 34, "race_ethnicity": "Black"}
+    )
+    return frame.assign(**({"education": "High school graduate", "weight": 2.0, "tier": "meta", "status": "ok"} | columns))
+
+
+# A persona and its census facts
+
+
+@pytest.mark.parametrize("tier", ["objective_tabular", "subjective_tabular", "descriptive"])
+def test_everybody_comes_back_with_their_facts(tier):
+    meta = people(6)
+    made = generate(meta, tier, Fake(), seed=3)
+    assert made["status"].eq("ok").all() and made["attempts"].eq(1).all() and made["rejected"].eq(0).all() and made["reason"].eq("").all()
+    facts = ["persona_id", *[a.name for a in META], "weight"]
+    pd.testing.assert_frame_equal(made[facts], meta[facts])
+    assert made["tier"].eq(tier).all() and made["generator"].eq("fake").all() and check(made, "personas") is made
+    assert made["text"].str.contains("age: 34").all() and made["text"].str.contains("Ohio").all()
+    assert {a.name for a in TIERS[tier]} <= set(made)
+
+
+def test_work_is_asked_of_those_who_work():
+    made = generate(people(40), "objective_tabular", Fake())
+    idle = made["employment"].isin(NOT_WORKING)
+    assert 0 < idle.sum() < 40 and made.loc[idle, ["class_of_worker", "industry", "occupation", "job"]].isna().all(axis=None)
+    assert made.loc[~idle, list(WORK)].notna().all(axis=None) and not made.loc[~idle, "income"].eq("none").any()
+    assert not made.loc[idle, "text"].str.contains("occupation|nan|None").any() and made["citizenship"].dtype == "category"
+
+
+def test_what_is_known_is_kept_and_not_asked_for():
+    model = Fake()
+    known = people(2, home="owned", marital_status=["widowed", None], employment=["retired", "full-time"], age=70, tier="objective_tabular")
+    made = generate(known, "objective_tabular", model)
+    asked = [set(r.schema["properties"]) for r in model.seen]
+    assert "home" not in asked[0] | asked[1] and "marital_status" not in asked[0] and "marital_status" in asked[1]
+    assert set(model.seen[0].schema["properties"]["work"]["properties"]) == {"income"}
+    assert set(model.seen[1].schema["properties"]["work"]["properties"]) == set(WORK) - {"employment"}
+    assert (
+        made["home"].tolist() == ["owned", "owned"]
+        and made["marital_status"].iloc[0] == "widowed"
+        and made["employment"].tolist() == ["retired", "full-time"]
+    )
+    assert "home: owned" in model.seen[0].messages[-1]["content"]
+
+
+def test_tiers_build_on_each_other():
+    objective = generate(people(6), "objective_tabular", Fake(), seed=1)
+    model = Fake()
+    subjective = generate(objective, "subjective_tabular", model, seed=1)
+    assert all(set(r.schema["properties"]) == {a.name for a in SUBJECTIVE} for r in model.seen)
+    names = [a.name for a in OBJECTIVE]
+    assert (subjective[names].astype(object).fillna("") == objective[names].astype(object).fillna("")).all(axis=None)
+    assert subjective["text"].str.contains("quirk: some words").all()
+
+
+def test_nothing_missing_nothing_asked():
+    objective = generate(people(5), "objective_tabular", Fake())
+    model = Fake(lambda r: {"status": "error", "text": None})
+    again = generate(objective, "objective_tabular", model)
+    assert not model.seen and again["attempts"].eq(0).all() and again["status"].eq("ok").all() and again["text"].equals(objective["text"])
+    told = generate(people(2, narrative=["I sell fish.", None]), "descriptive", model := Fake())
+    assert len(model.seen) == 1 and told["narrative"].tolist() == ["I sell fish.", STORY] and told["text"].str.contains("fish").all()
+
+
+def test_values_excluded_by_the_facts_are_not_offered():
+    young, old = schema(list(OBJECTIVE), WOMAN | {"age": 19}), schema(list(OBJECTIVE), MAN)
+    assert young["properties"]["veteran"]["enum"] == ["no"] and "yes" in old["properties"]["veteran"]["enum"]
+    assert "Medicare" not in young["properties"]["health_insurance"]["enum"] and "Medicare" in old["properties"]["health_insurance"]["enum"]
+    assert "retired" not in str(young) and "Cuban" not in young["properties"]["ancestry"]["enum"]
+    assert set(allowed(BY_NAME["ancestry"], {"race_ethnicity": "Hispanic"})) < set(BY_NAME["ancestry"].values)
+    assert (
+        allowed(BY_NAME["veteran"], {"age": 20})
+        == ("yes", "no")
+        == allowed(BY_NAME["veteran"], {"age": np.nan})
+        == allowed(BY_NAME["veteran"], {})
+    )
+    assert all(
+        allowed(a, {"age": age, "race_ethnicity": r})
+        for a in OBJECTIVE
+        if a.values
+        for age in (18, 40, 99)
+        for r in ("Hispanic", "White", None, np.nan)
+    )
+
+
+def test_schema_and_words_name_the_same_keys():
+    shape = schema(list(OBJECTIVE), WOMAN)
+    lines = [line.split(":")[0].strip('"') for line in fields(list(OBJECTIVE)).splitlines()]
+    assert set(lines) == set(shape["properties"]) == set(shape["required"]) and not shape["additionalProperties"]
+    works, idle = shape["properties"]["work"]["anyOf"]
+    assert set(works["required"]) == set(WORK) and set(idle["required"]) == {"employment", "income"}
+    assert not set(works["properties"]["employment"]["enum"]) & set(NOT_WORKING) and set(idle["properties"]["employment"]["enum"]) <= set(
+        NOT_WORKING
+    )
+    assert schema([BY_NAME["job"]], {"employment": "retired"})["properties"] == {} and schema([], {})["properties"] == {}
+
+
+# Bad replies
+
+
+def attempts_of(bad, good=obedient, times=1):
+    "A model that answers badly the first `times` rounds."
+    return Fake(lambda r: bad if r.draw < times else good(r))
+
+
+BAD = {
+    "prose": ("I would rather talk.", "invalid", "no JSON object"),
+    "empty": ("", "invalid", "no JSON object"),
+    "list": ("[1, 2]", "invalid", "no JSON object"),
+    "keys missing": ("{}", "invalid", "ancestry: missing"),
+    "off the list": ('{"home": "castle"}', "invalid", "home: 'castle' is not on the list"),
+    "number": ('{"home": 3}', "invalid", "home: missing"),
+    "wrong age": ('{"age": 51}', "contradiction", "age: 51, but the census says 34"),
+    "wrong sex": ('{"sex": "man"}', "contradiction", "sex: 'man', but the census says 'Female'"),
+    "wrong state": ('{"state": "Texas"}', "contradiction", "state: 'Texas', but the census says 'OH'"),
+    "medicare": ('{"health_insurance": "Medicare"}', "contradiction", "health_insurance: 'Medicare' of a person with age 34"),
+    "cuban": ('{"ancestry": "cuban"}', "contradiction", "ancestry: 'Cuban'"),
+    "idle with a job": (
+        '{"work": {"employment": "student", "income": "none", "job": "welder"}}',
+        "contradiction",
+        "job: 'welder' of someone without work",
+    ),
+    "job of another": ('{"work": {"employment": "full-time", "job": "I am a 52-year-old man"}}', "contradiction", "age"),
+    "cut": ({"text": '{"ancestry": "Af', "status": "truncated"}, "truncated", "no JSON object"),
+    "filtered": ({"status": "filtered", "reason": "policy"}, "filtered", "policy"),
+    "refused": ({"status": "refusal", "reason": "no"}, "refusal", "no"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_reply_is_asked_again_with_another_seed(case):
+    bad, status, words = BAD[case]
+    model = attempts_of(bad, times=2)
+    made = generate(people(3), "objective_tabular", model)
+    assert (
+        made["status"].eq("ok").all()
+        and made["attempts"].eq(3).all()
+        and model.rounds == [3, 3, 3]
+        and len({r.seed for r in model.seen}) == 9
+    )
+    assert made["rejected"].eq(2 * (status == "contradiction")).all() and made["reason"].eq("").all() and made["text"].notna().all()
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_reply_that_stays_bad_is_kept_without_text(case):
+    bad, status, words = BAD[case]
+    made = generate(people(2), "objective_tabular", attempts_of(bad, times=9), attempts=3)
+    assert len(made) == 2 and made["status"].eq(status).all() and made["attempts"].eq(3).all() and made["text"].isna().all()
+    assert made["reason"].str.contains(words, regex=False).all() and made["rejected"].eq(3 * (status == "contradiction")).all()
+    assert not ({"home", "ancestry"} & set(made)) or made[["home", "ancestry"]].isna().all(axis=None)
+
+
+def test_an_error_is_not_asked_again():
+    model = Fake(lambda r: {"status": "error", "reason": "endpoint down"})
+    made = generate(people(2), "descriptive", model)
+    assert (
+        model.rounds == [2] and made["status"].eq("error").all() and made["reason"].eq("endpoint down").all() and made["text"].isna().all()
+    )
+
+
+def test_only_the_unlucky_are_asked_again():
+    model = Fake(lambda r: "{}" if r.draw == 0 and r.seed % 2 else obedient(r))
+    made = generate(people(30), "objective_tabular", model)
+    assert len(model.rounds) == 2 and 0 < model.rounds[1] < 30 and made["attempts"].value_counts()[2] == model.rounds[1]
+    assert generate(people(2), "objective_tabular", attempts_of("{}"), attempts=1)["status"].eq("invalid").all()
+
+
+def test_bad_personas_are_neither_asked_nor_lost():
+    model = Fake()
+    made = generate(people(4, status=["ok", "contradiction", "error", "ok"]), "descriptive", model)
+    assert (
+        model.rounds == [2]
+        and made["status"].tolist() == ["ok", "contradiction", "error", "ok"]
+        and made["text"].notna().tolist() == [True, False, False, True]
+    )
+    assert made["attempts"].tolist() == [1, 0, 0, 1]
+    none = generate(people(2, status="error"), "objective_tabular", model)
+    assert model.rounds == [2] and none["text"].isna().all() and none["tier"].eq("objective_tabular").all()
+
+
+def test_nobody():
+    for tier in ("objective_tabular", "descriptive"):
+        made = generate(people().iloc[:0], tier, Fake())
+        assert len(made) == 0 and {"status", "attempts", "rejected", "reason", "text", "generator"} <= set(made)
+
+
+# Shards, order, coroutines
+
+
+@pytest.mark.parametrize("tier", ["objective_tabular", "subjective_tabular", "descriptive"])
+def test_shards_give_what_the_whole_gives(tier):
+    def answer(r):
+        return "{}" if r.seed % 3 == 0 else obedient(r)
+
+    whole = generate(people(12), tier, Fake(answer), seed=5)
+    parts = pd.concat([generate(people(12).iloc[s], tier, Fake(answer), seed=5) for s in (slice(0, 5), slice(5, 12))], ignore_index=True)
+    turned = generate(people(12).iloc[::-1].set_axis([0] * 12), tier, Fake(answer), seed=5).iloc[::-1].reset_index(drop=True)
+    for other in (parts, turned, asyncio.run(agenerate(people(12), tier, Fake(answer), seed=5))):
+        assert set(other) == set(whole) and (other[list(whole)].astype(object).fillna("-") == whole.astype(object).fillna("-")).all(
+            axis=None
+        )
+    seeds = Fake()
+    generate(people(12), tier, seeds, seed=6)
+    assert len({r.seed for r in seeds.seen}) == 12
+
+
+def test_the_frame_given_is_not_changed():
+    frame = people(3, status=["ok", "error", "ok"])
+    before = frame.copy(deep=True)
+    generate(frame, "objective_tabular", Fake())
+    pd.testing.assert_frame_equal(frame, before)
+
+
+@pytest.mark.parametrize(
+    "change, args, error, words",
+    [
+        ({}, ("meta",), ValueError, "'meta' comes from the census"),
+        ({}, ("rich",), ValueError, "unknown tier 'rich'"),
+        ({}, ("descriptive", {"attempts": 0}), ValueError, "attempts must be at least 1, got 0"),
+        ({}, ("descriptive", {"format": "yaml"}), ValueError, "unknown format 'yaml'"),
+        ({"persona_id": "x"}, ("descriptive",), TableError, "repeated"),
+        ({"persona_id": None}, ("descriptive",), TableError, "persona_id is missing"),
+        ({"weight": -1}, ("descriptive",), TableError, "weight"),
+        ({"tier": "rich"}, ("descriptive",), ValueError, "unknown tier 'rich'"),
+    ],
+)
+def test_what_generate_refuses_before_it_asks(change, args, error, words):
+    model = Fake()
+    with pytest.raises(error, match=words):
+        generate(people(**change), args[0], model, **(args[1] if len(args) > 1 else {}))
+    assert not model.seen
+
+
+@pytest.mark.parametrize(
+    "format, words",
+    [("json", '"age": "34"'), ("sentence", "This person is 34"), ("first_person", "I am 34 years old."), ("list", "age: 34")],
+)
+def test_formats_reach_the_generator_and_the_text(format, words):
+    model = Fake()
+    made = generate(people(1), "descriptive", model, format=format)
+    assert words in model.seen[0].messages[-1]["content"] and words in made["text"].iloc[0] and "river" in made["text"].iloc[0]
+
+
+# Reading attributes
+
+TWO = [BY_NAME["home"], BY_NAME["veteran"]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"home": "owned", "veteran": "no"}',
+        '```json\n{"home": "owned", "veteran": "no"}\n```',
+        'Sure! {"home": "Owned ", "veteran": "NO"} Anything else?',
+        '{"home": "owned", "veteran": "no", "age": 34, "sex": "female", "state": "Ohio"}',
+        '{"home": "owned", "veteran": "no", "state": "OH", "age": "34"}',
+        '{broken} {"home": "owned", "veteran": "no"}',
+        '{"home": "owned", "veteran": "no", "pet": "cat"}',
+        '{"home": "owned", "veteran": "no"}{"home": "rented"}',
+        '{"work": null, "home": "owned", "veteran": "no"}',
+        '\ufeff{"home": "owned", "veteran": "no"}',
+    ],
+)
+def test_replies_that_are_read(text):
+    assert parse_attributes(text, TWO, WOMAN) == ({"home": "owned", "veteran": "no"}, "ok", "")
+
+
+@pytest.mark.parametrize(
+    "text, status",
+    [
+        ('{"home": "owned"}', "invalid"),
+        ('{"home": "own", "veteran": "no"}', "invalid"),
+        ('{"home": ["owned"], "veteran": "no"}', "invalid"),
+        ('{"home": null, "veteran": "no"}', "invalid"),
+        ('{"home": "", "veteran": "no"}', "invalid"),
+        ("{'home': 'owned', 'veteran': 'no'}", "invalid"),
+        ('{"home": "owned", "veteran": "no"', "invalid"),
+        ("null", "invalid"),
+        ("{" * 3000, "invalid"),
+        ('{"home": "owned", "veteran": "no", "race_ethnicity": "White"}', "contradiction"),
+        ('{"home": "owned", "veteran": "no", "education": "PhD"}', "contradiction"),
+        ('{"home": "owned", "veteran": "no", "sex": "Male"}', "contradiction"),
+        ('{"home": "castle", "veteran": "no", "age": 12}', "contradiction"),
+        ('{"data": {"home": "owned", "veteran": "no"}}', "invalid"),
+    ],
+)
+def test_replies_that_are_not(text, status):
+    values, found, reason = parse_attributes(text, TWO, WOMAN)
+    assert found == status and reason
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.one_of(
+        st.text(max_size=80),
+        st.recursive(
+            st.none() | st.booleans() | st.floats() | st.text(max_size=5),
+            lambda x: (
+                st.lists(x, max_size=3)
+                | st.dictionaries(st.sampled_from(["work", "home", "age", "sex", "state", "employment", "job", "x"]), x, max_size=4)
+            ),
+            max_leaves=8,
+        ).map(json.dumps),
+    )
+)
+def test_no_reply_makes_the_reader_raise(text):
+    for person in (WOMAN, {}, {"age": 34}):
+        values, status, reason = parse_attributes(text, list(OBJECTIVE), person)
+        assert status in ("invalid", "contradiction") and set(values) <= set(BY_NAME)
+        assert parse_narrative(text, person)[1] in ("ok", "invalid", "contradiction", "refusal")
+
+
+# Free text
+
+
+@pytest.mark.parametrize(
+    "text, what",
+    [
+        ("I am 52 years old.", "age"),
+        ("I'm a 52-year-old nurse.", "age"),
+        ("I’m fifty-two years old.", "age"),
+        ("As a 52 year old woman, I work.", "age"),
+        ("I am 35, and tired.", "age"),
+        ("I'm a retired 70-year-old teacher.", "age"),
+        ("Age: 52. I sell fish.", "age"),
+        ("A 52-year-old from Ohio.", "age"),
+        ("I am ninety years old.", "age"),
+        ("I'm now 29.", "age"),
+        ("I am a man.", "sex"),
+        ("I'm a hard-working guy from Dayton.", "sex"),
+        ("As a father of two, I worry.", "sex"),
+        ("I am a proud husband.", "sex"),
+        ("I am an old white man", "sex"),
+        ("He wakes early. His back hurts and he smokes.", "sex"),
+        ("I live in Texas.", "state"),
+        ("I live in Austin, Texas.", "state"),
+        ("I reside in the state of Texas.", "state"),
+        ("Based in West Virginia, I work.", None),
+        ("I am based in West Virginia.", "state"),
+        ("I live in Washington, D.C.", "state"),
+        ("I'm a resident of New York.", "state"),
+        ("I am living in the heart of Nevada.", "state"),
+        ("I live here in Florida.", "state"),
+        ("I am a white woman.", "race"),
+        ("I'm a proud Asian American woman.", "race"),
+        ("As a Latina mother, I care.", "race"),
+        ("I am a Hispanic woman", "race"),
+        ("I have a bachelor's degree.", "education"),
+        ("I hold a master’s degree in law.", "education"),
+        ("I earned my PhD late.", "education"),
+        ("I received a nursing bachelor's", "education"),
+    ],
+)
+def test_statements_that_contradict(text, what):
+    found = contradictions(text, WOMAN)
+    assert {f.split(":")[0] for f in found} >= ({what} if what else set()) and len(found) == len(set(found))
+    assert not what or "the census says" in found[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I am 34 years old.",
+        "I'm a thirty-four-year-old woman.",
+        "I'm thirty-four years old",
+        "I am thirty four years old.",
+        "I was 20 years old when I married.",
+        "When I was a 20-year-old student, I sang.",
+        "My son is a 5-year-old boy.",
+        "I am a mother of a 5-year-old.",
+        "I'm a single mother with a 5-year-old daughter.",
+        "I'm 20 minutes away from work.",
+        "I am 5 feet tall.",
+        "I am 100 percent sure.",
+        "I've been a nurse for 52 years.",
+        "My father is 70 years old.",
+        "My husband is a 52-year-old man.",
+        "I am a woman in a man's world.",
+        "My father, a white man, was strict.",
+        "I'm not a man of many words, nor a woman.",
+        "I married a man from Texas.",
+        "I am the wife of a soldier.",
+        "I am the daughter of farmers.",
+        "I live in Ohio.",
+        "I live in Columbus, Ohio.",
+        "I grew up in Texas.",
+        "I lived in Texas for years.",
+        "My son lives in Texas.",
+        "I moved here from New York.",
+        "I studied at the University of Texas.",
+        "I live on Texas Avenue.",
+        "Born in Texas, I now live in Ohio.",
+        "I am a Black woman.",
+        "I'm a proud African American mother.",
+        "My friend is a white woman.",
+        "I work with white people.",
+        "I have a black belt.",
+        "I wear white shirts.",
+        "My husband has a bachelor's degree.",
+        "I never got a bachelor's degree.",
+        "I want a master's degree.",
+        "I dropped out of college.",
+        "She is kind. Her son says he is tired.",
+        "",
+    ],
+)
+def test_statements_that_do_not(text):
+    assert contradictions(text, WOMAN) == []
+
+
+@pytest.mark.parametrize(
+    "text, fact, wrong",
+    [
+        ("I live in West Virginia.", {}, False),
+        ("I live in Virginia.", {}, True),
+        ("I have a bachelor's degree.", {}, False),
+        ("I have a master's degree.", {}, True),
+        ("I am a 70-year-old man.", {}, False),
+        ("I am seventy years old", {}, False),
+        ("I'm a mother.", {}, True),
+        ("I have a PhD and a bachelor's.", {"education": "Graduate or professional degree"}, False),
+        ("I live in Washington, DC.", {"state": "DC"}, False),
+        ("I live in Washington D.C.", {"state": "DC"}, False),
+        ("I live in the District of Columbia.", {"state": "DC"}, False),
+        ("I live in Washington, D.C.", {"state": "WA"}, True),
+        ("I am a Latino man.", {"race_ethnicity": "Hispanic"}, False),
+        ("I am a Black man.", {"race_ethnicity": "Two or more races"}, False),
+    ],
+)
+def test_other_people(text, fact, wrong):
+    assert bool(contradictions(text, MAN | fact)) == wrong
+
+
+@pytest.mark.parametrize(
+    "person",
+    [
+        {},
+        {"age": None, "sex": None, "state": None},
+        {"age": np.nan, "sex": np.nan, "state": np.nan, "race_ethnicity": np.nan, "education": np.nan},
+        {"age": np.int64(52), "sex": "Male"},
+        {"age": 52.0, "state": "TX"},
+        {"state": "XX", "sex": "other"},
+    ],
+)
+def test_unknown_facts_are_not_contradicted(person):
+    assert contradictions("I am a 52-year-old white man. I live in Texas. I have a PhD.", person) == []
+
+
+@pytest.mark.xfail(strict=False, reason="the patterns do not understand")
+@pytest.mark.parametrize(
+    "text, wrong",
+    [
+        ("I am white.", True),
+        ("I'm Hispanic.", True),
+        ("I'm from Texas.", True),
+        ("At 52, I have seen it all.", True),
+        ("I turned 52 last week.", True),
+        ("I have an associate's degree.", True),
+        ("I used to live in Texas.", False),
+        ("My parents live in Texas.", False),
+        ("I don't live in Texas.", False),
+        ("I would love to live in Hawaii.", False),
+        ("As a 20-year-old, I moved here.", False),
+        ("I am a big fan of the man.", False),
+        ("I am 12 and a half pounds lighter.", False),
+        ("I live in Indiana County.", False),
+    ],
+)
+def test_what_is_known_to_be_missed(text, wrong):
+    assert bool(contradictions(text, WOMAN)) == wrong
+
+
+# Narratives
+
+
+def test_a_truncated_narrative_ends_with_a_sentence():
+    values, status, _ = parse_narrative(STORY + " And then one day I wo", WOMAN, truncated=True)
+    assert status == "ok" and values["narrative"] == STORY
+    assert (
+        parse_narrative("I like the quiet of the early shift and the smell of coffee in the ward before anyone", WOMAN, truncated=True)[1]
+        == "truncated"
+    )
+    made = generate(people(1), "descriptive", Fake(lambda r: {"text": STORY + " And th", "status": "truncated"}))
+    assert made["status"].iloc[0] == "ok" and made["narrative"].iloc[0] == STORY
+
+
+@pytest.mark.parametrize(
+    "text, status",
+    [
+        (STORY, "ok"),
+        ("# Portrait\n\n**Jane**\n\n" + STORY, "ok"),
+        (STORY.replace(" ", "\n\n"), "ok"),
+        ("", "invalid"),
+        ("I sell fish.", "invalid"),
+        (
+            "As an AI language model, I do not have a life of my own, but I can offer you a portrait of somebody else if you like it so.",
+            "refusal",
+        ),
+        (
+            "I'm sorry, but I can’t create a portrait of a real person, since this might not be right for them or their family at home.",
+            "refusal",
+        ),
+        (STORY + " I am a man.", "contradiction"),
+        (STORY + " <b>$5</b> {x}", "ok"),
+    ],
+)
+def test_narratives(text, status):
+    values, found, reason = parse_narrative(text, WOMAN)
+    assert found == status and ("narrative" in values) == (status in ("ok", "contradiction")) and bool(reason) == (status != "ok")
+    assert status != "ok" or (not values["narrative"].startswith("#") and "\n" not in values["narrative"])
+
+
+def test_a_contradicting_narrative_is_never_shown_to_a_simulator():
+    model = Fake(lambda r: STORY + " I live in Texas." if r.draw < 2 else STORY)
+    made = generate(people(2), "descriptive", model)
+    assert made["rejected"].eq(2).all() and made["status"].eq("ok").all() and not made["text"].str.contains("Texas").any()
+    kept = generate(people(2), "descriptive", Fake(lambda r: STORY + " I live in Texas."), attempts=2)
+    assert kept["status"].eq("contradiction").all() and kept["text"].isna().all() and kept["reason"].str.contains("Texas").all()
+    assert "narrative" not in kept or kept["narrative"].isna().all()
+
+
+def test_markup_and_dollars_in_a_narrative():
+    made = generate(
+        people(1), "descriptive", Fake(lambda r: STORY + " It costs $persona <script>x</script> {I} %s."), format="first_person"
+    )
+    assert made["text"].iloc[0].endswith("It costs $persona <script>x</script> {I} %s.")
