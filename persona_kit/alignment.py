@@ -14,7 +14,7 @@ import pandas as pd
 
 from .tables import TableError, row_seeds
 
-# %% ../nbs/07_alignment.ipynb #8c72cf02
+# %% ../nbs/07_alignment.ipynb #226850ef
 def _distributions(p, name: str) -> np.ndarray:
     try:
         p = np.asarray(p, dtype=float)
@@ -32,7 +32,7 @@ def _distributions(p, name: str) -> np.ndarray:
         raise ValueError(f"{name} must sum to 1 over its last axis, got {worst:.6g}; divide counts by their sum")
     return p
 
-
+# %% ../nbs/07_alignment.ipynb #95a397ef
 def _pair(p, q) -> tuple[np.ndarray, np.ndarray]:
     p, q = _distributions(p, "p"), _distributions(q, "q")
     if p.shape[-1] != q.shape[-1]:
@@ -73,7 +73,7 @@ def wasserstein(p, q, values=None) -> np.ndarray:
         raise ValueError(f"values must rise or fall throughout, got {positions.tolist()}")
     return np.abs(np.cumsum(p - q, axis=-1)[..., :-1]) @ np.abs(steps)
 
-# %% ../nbs/07_alignment.ipynb #db6f58e0
+# %% ../nbs/07_alignment.ipynb #292a7011
 def total_variation(p, q) -> np.ndarray:
     """Measure the total variation distance, half the sum of absolute differences.
 
@@ -94,7 +94,7 @@ def total_variation(p, q) -> np.ndarray:
     p, q = _pair(p, q)
     return np.abs(p - q).sum(-1) / 2
 
-
+# %% ../nbs/07_alignment.ipynb #6e88dd20
 def jensen_shannon(p, q) -> np.ndarray:
     """Measure the Jensen–Shannon distance in base 2, the square root of the divergence.
 
@@ -147,7 +147,7 @@ def kendall_tau(p, q) -> np.ndarray:
     pairs = np.sqrt((signs_p**2).sum(-1) * (signs_q**2).sum(-1))
     return np.where(pairs > 0, (signs_p * signs_q).sum(-1) / np.where(pairs > 0, pairs, 1), np.nan)
 
-# %% ../nbs/07_alignment.ipynb #b1553832
+# %% ../nbs/07_alignment.ipynb #07c52064
 def _item_table(items) -> dict[Any, dict[str, Any]]:
     "item_id → options, refusals, ordinal."
     def listed(value) -> list:
@@ -163,7 +163,7 @@ def _item_table(items) -> dict[Any, dict[str, Any]]:
     return {r["item_id"]: {"options": listed(r["options"]), "refusals": listed(r.get("refusals")), "ordinal": bool(listed(r.get("values")))}
             for r in rows}
 
-
+# %% ../nbs/07_alignment.ipynb #2a30256d
 def _options_shown(answers: pd.DataFrame) -> dict[Any, dict[str, Any]]:
     "The same without items: every label that was shown or chosen, alphabetically."
     columns = ["item_id", *[c for c in ("option", "order") if c in answers]]
@@ -175,7 +175,7 @@ def _options_shown(answers: pd.DataFrame) -> dict[Any, dict[str, Any]]:
         known.update(shown if isinstance(shown, Iterable) and not isinstance(shown, str) else [])
     return {item: {"options": sorted(known), "refusals": [], "ordinal": None} for item, known in labels.items()}
 
-# %% ../nbs/07_alignment.ipynb #12780674
+# %% ../nbs/07_alignment.ipynb #5f430255
 def _fractions(answers: pd.DataFrame, items: dict[Any, dict[str, Any]], known: bool) -> pd.DataFrame:
     "Rows (row of answers, option, fraction) of the valid answers; fractions sum to 1 per row."
     valid = answers["status"].eq("ok").to_numpy() if "status" in answers else answers["option"].notna().to_numpy()
@@ -202,7 +202,7 @@ def _fractions(answers: pd.DataFrame, items: dict[Any, dict[str, Any]], known: b
         kept += [(row, o, share) for o, share in pairs]
     return pd.DataFrame(kept, columns=["row", "option", "fraction"])
 
-
+# %% ../nbs/07_alignment.ipynb #2d7dece8
 def _probabilities(row: int, item, probabilities, options: list, refusals: list) -> list[tuple[Any, float]]:
     given = np.asarray(list(probabilities), dtype=float)
     if len(given) not in (len(options), len(options) + len(refusals)) or not np.isfinite(given).all() or (given < 0).any():
@@ -267,10 +267,10 @@ def _replicates(weighted: np.ndarray, cells: np.ndarray, groups: np.ndarray, per
     with np.errstate(invalid="ignore", divide="ignore"):
         return sums / totals[:, groups]
 
-# %% ../nbs/07_alignment.ipynb #dd75e18b
+# %% ../nbs/07_alignment.ipynb #a2884238
 _RUN = ("tier", "generator", "simulator", "mode")
 
-
+# %% ../nbs/07_alignment.ipynb #1cc0d8cc
 def _check_by(frame: pd.DataFrame, by: str | Sequence[str] | None, name: str) -> list[str]:
     columns = [] if by is None else [by] if isinstance(by, str) else list(by)
     absent = [c for c in columns if c not in frame]
@@ -281,12 +281,12 @@ def _check_by(frame: pd.DataFrame, by: str | Sequence[str] | None, name: str) ->
         raise ValueError(f"{name} mix several values of {', '.join(mixed)}; name them in by=, or select one")
     return columns
 
-
+# %% ../nbs/07_alignment.ipynb #8b010a2b
 def _check_ci(ci: float | None) -> None:
     if ci is not None and not 0 < ci < 1:
         raise ValueError(f"ci must be between 0 and 1, such as 0.95, or None; got {ci!r}")
 
-
+# %% ../nbs/07_alignment.ipynb #d2e37d7d
 def _check_weight(answers: pd.DataFrame, weight: str | None) -> np.ndarray:
     if weight is None or (weight == "weight" and weight not in answers):
         return np.ones(len(answers))
@@ -298,7 +298,7 @@ def _check_weight(answers: pd.DataFrame, weight: str | None) -> np.ndarray:
         raise ValueError(f"answers: {weight} must be a number ≥ 0; row {row} has {answers[weight].iloc[row]!r}")
     return values
 
-# %% ../nbs/07_alignment.ipynb #150838ea
+# %% ../nbs/07_alignment.ipynb #45878a36
 def _tabulate(answers: pd.DataFrame, by, weight: str | None, items, n_boot: int | None, seed: int,
               smooth: bool) -> tuple[pd.DataFrame, np.ndarray | None]:
     absent = [c for c in ("item_id", "option") if c not in answers]
@@ -335,7 +335,7 @@ def _tabulate(answers: pd.DataFrame, by, weight: str | None, items, n_boot: int 
     persona, boot, cases = _draws(answers, rows, number, len(groups), n_boot, seed)
     return frame, _replicates(weighted, cells, group_of_cell, persona, cases, boot, seed, smooth)
 
-
+# %% ../nbs/07_alignment.ipynb #63d283e3
 def _draws(answers: pd.DataFrame, rows: np.ndarray, number: np.ndarray, n_groups: int, n_boot: int,
            seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     "Persona of each long row, bootstrap weights of the personas, personas per group."
@@ -388,19 +388,19 @@ def distribution(answers: pd.DataFrame, *, by: str | Sequence[str] | None = None
         frame.loc[frame["share"].isna(), ["low", "high"]] = np.nan
     return frame
 
-# %% ../nbs/07_alignment.ipynb #619a34b9
+# %% ../nbs/07_alignment.ipynb #b96b58c5
 _MEASURES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "wasserstein": lambda p, q: 1 - wasserstein(p, q) / (p.shape[-1] - 1),
     "total_variation": lambda p, q: 1 - total_variation(p, q),
     "jensen_shannon": lambda p, q: 1 - jensen_shannon(p, q),
 }
 
-
+# %% ../nbs/07_alignment.ipynb #195a5b7b
 def _check_measure(measure: str) -> None:
     if measure not in _MEASURES:
         raise ValueError(f"unknown measure {measure!r}; one of {', '.join(_MEASURES)}")
 
-
+# %% ../nbs/07_alignment.ipynb #c941feb0
 def _human_vector(human: pd.DataFrame, options: list | None, refusals: list, where: str) -> tuple[list, np.ndarray]:
     "Options and human shares of one item and group."
     if human["option"].duplicated().any():
@@ -475,12 +475,12 @@ def alignment(simulated: pd.DataFrame, human: pd.DataFrame, *, by: str | Sequenc
     columns = [*keys, "measure", "alignment", "low", "high", "n", "n_options", "uniform", "majority"]
     return pd.DataFrame(rows, columns=columns)
 
-# %% ../nbs/07_alignment.ipynb #2b0fbbb7
+# %% ../nbs/07_alignment.ipynb #a445dd23
 def _human_items(human: pd.DataFrame, by) -> pd.DataFrame:
     return pd.DataFrame([{"item_id": i, "options": list(dict.fromkeys(g["option"]))} for i, g in human.groupby("item_id", sort=False)],
                         columns=["item_id", "options"])
 
-
+# %% ../nbs/07_alignment.ipynb #be7a399a
 def _simulated(simulated: pd.DataFrame, by, weight, items, ci, n_boot: int, seed: int) -> tuple[pd.DataFrame, np.ndarray | None]:
     "Shares of the simulated side and, for answers, their replicates, in the same order."
     if "share" not in simulated:
@@ -489,7 +489,7 @@ def _simulated(simulated: pd.DataFrame, by, weight, items, ci, n_boot: int, seed
         raise ValueError("ci needs the answers: an interval cannot be made from shares alone, because personas are resampled")
     return simulated.reset_index(drop=True), None
 
-
+# %% ../nbs/07_alignment.ipynb #b83b7fd2
 def _compare(group: pd.DataFrame, options: list, human: np.ndarray, measure: str, replicates: np.ndarray | None, ci: float | None,
              where: str) -> dict[str, Any]:
     "One row of `alignment`."

@@ -17,21 +17,21 @@ from .alignment import resample
 from .surveys import party
 from .tables import STATES, TableError, data_path, row_seeds
 
-# %% ../nbs/08_elections.ipynb #7ae0da36
+# %% ../nbs/08_elections.ipynb #4dac22ac
 YEARS = (2016, 2020, 2024)
 
-
+# %% ../nbs/08_elections.ipynb #33a32d90
 @lru_cache(maxsize=2)
 def _file(name: str) -> pd.DataFrame:
     return pd.read_csv(data_path(f"elections/{name}.csv"))
 
-
+# %% ../nbs/08_elections.ipynb #855681f7
 def _check_year(year: int, known: Sequence[int] = YEARS) -> int:
     if isinstance(year, bool) or not isinstance(year, (int, np.integer)) or year not in known:
         raise ValueError(f"no results for year {year!r}; there are {', '.join(map(str, known))}")
     return int(year)
 
-
+# %% ../nbs/08_elections.ipynb #67c8bbb9
 @lru_cache(maxsize=8)
 def _states(year: int) -> pd.DataFrame:
     "Real results of a year, indexed by state."
@@ -85,7 +85,7 @@ def results(year: int, *, level: str = "state") -> pd.DataFrame:
     winner = "democratic" if 2 * total["democratic_electors"] > total["electors"] else "republican"
     return pd.DataFrame([{"year": year, **total, **names, "share": share, "previous": previous, "winner": winner}])
 
-# %% ../nbs/08_elections.ipynb #64abb30c
+# %% ../nbs/08_elections.ipynb #a7aabf56
 def electoral_votes(shares: pd.Series, year: int) -> pd.Series:
     """Count electors from states' shares or winners.
 
@@ -122,7 +122,7 @@ def electoral_votes(shares: pd.Series, year: int) -> pd.Series:
     return pd.Series({"democratic": won, "republican": lost, "undecided": total - won - lost, "total": total,
                       "real_democratic": real, "real_republican": total - real}, name=year, dtype=float)
 
-
+# %% ../nbs/08_elections.ipynb #4df020b2
 def _as_shares(values: pd.Series) -> pd.Series:
     if not pd.api.types.is_numeric_dtype(values):
         known = {"democratic": 1.0, "republican": 0.0}
@@ -136,16 +136,16 @@ def _as_shares(values: pd.Series) -> pd.Series:
         raise ValueError(f"shares must lie between 0 and 1; {bad.index[0]} has {bad.iloc[0]}")
     return values
 
-
+# %% ../nbs/08_elections.ipynb #e5d5a32b
 def _side(share: np.ndarray) -> np.ndarray:
     "1 where the Democrat wins, 0 where the Republican wins, ½ at a tie, NaN where unknown."
     return np.where(np.isnan(share), np.nan, np.where(np.abs(share - 0.5) < 1e-9, 0.5, share > 0.5))
 
-# %% ../nbs/08_elections.ipynb #03ab4850
+# %% ../nbs/08_elections.ipynb #216718d1
 _RUN = ["tier", "generator", "simulator", "mode"]
 _TIER_ORDER = ("meta", "objective_tabular", "subjective_tabular", "descriptive")
 
-
+# %% ../nbs/08_elections.ipynb #6431c3e1
 @dataclass(frozen=True)
 class _Ballots:
     "Personas × runs; counts are runs × states."
@@ -197,7 +197,7 @@ def _with_people(answers: pd.DataFrame, personas: pd.DataFrame | None) -> pd.Dat
         raise TableError(f"personas: no persona {answers.loc[lost, 'persona_id'].iloc[0]!r}, who answered ({int(lost.sum())} such row(s))")
     return answers
 
-# %% ../nbs/08_elections.ipynb #ff96d954
+# %% ../nbs/08_elections.ipynb #31e889d6
 def _election_rows(answers: pd.DataFrame, personas: pd.DataFrame | None, years: int | Iterable[int] | None) -> pd.DataFrame:
     "The answers to election items, checked, with year, state and weight."
     absent = [c for c in ("persona_id", "item_id", "option", "status", "tier") if c not in answers]
@@ -220,7 +220,7 @@ def _election_rows(answers: pd.DataFrame, personas: pd.DataFrame | None, years: 
     _check_rows(rows, key)
     return rows
 
-
+# %% ../nbs/08_elections.ipynb #1b11acff
 def _check_rows(rows: pd.DataFrame, key: list[str]) -> None:
     if rows.duplicated(key).any():
         first = rows[rows.duplicated(key)].iloc[0]
@@ -318,14 +318,14 @@ def _redrawn(ballots: _Ballots, n_boot: int, seed: int, coin: bool = True) -> np
         np.divide(drawn @ np.vstack([ballots.democratic[place], typical, 0 * typical]), total, out=shares[:, :, s], where=total > 0)
     return shares
 
-# %% ../nbs/08_elections.ipynb #ef75efcf
+# %% ../nbs/08_elections.ipynb #31ee3928
 def _check_draws(ci: float, n_boot: int) -> None:
     if not 0 < ci < 1:
         raise ValueError(f"ci must be between 0 and 1, such as 0.95; got {ci!r}")
     if isinstance(n_boot, bool) or not isinstance(n_boot, (int, np.integer)) or n_boot < 2:
         raise ValueError(f"n_boot must be a whole number of at least 2, got {n_boot!r}")
 
-
+# %% ../nbs/08_elections.ipynb #e50bfd86
 def forecast(answers: pd.DataFrame, personas: pd.DataFrame | None = None, year: int | Iterable[int] | None = None, *, ci: float = 0.95,
              n_boot: int = 1000, seed: int = 0, interval: str = "bootstrap", survey=None) -> pd.DataFrame:
     """Turn answers to election items into state shares beside the real ones.
@@ -371,7 +371,7 @@ def forecast(answers: pd.DataFrame, personas: pd.DataFrame | None = None, year: 
     low, high = _quantiles(draws, ci)
     return _forecast_frame(ballots, low, high)
 
-# %% ../nbs/08_elections.ipynb #59604dc7
+# %% ../nbs/08_elections.ipynb #a590cbd9
 def _quantiles(draws: np.ndarray, ci: float) -> np.ndarray:
     "Both ends over the first axis; NaN stays NaN."
     ordered = np.sort(draws, axis=0)
@@ -381,7 +381,7 @@ def _quantiles(draws: np.ndarray, ci: float) -> np.ndarray:
     part = (place - below).reshape(-1, *[1] * (draws.ndim - 1))
     return ordered[below] * (1 - part) + ordered[above] * part
 
-
+# %% ../nbs/08_elections.ipynb #970a0064
 def _forecast_frame(ballots: _Ballots, low: np.ndarray, high: np.ndarray) -> pd.DataFrame:
     run, state = np.nonzero(ballots.asked)
     frame = ballots.runs.iloc[run].reset_index(drop=True)
@@ -426,10 +426,10 @@ def baselines(year: int) -> pd.DataFrame:
     frame["error"] = 100 * (frame["share"] - frame["real"])
     return frame[["baseline", "year", "state", "share", "real", "error"]]
 
-# %% ../nbs/08_elections.ipynb #d3accd02
+# %% ../nbs/08_elections.ipynb #4abde443
 MEASURES = ("bias", "mae", "rmse", "correlation", "states_called", "electoral_votes", "popular_vote", "alignment")
 
-
+# %% ../nbs/08_elections.ipynb #746fc532
 def _measures(shares: np.ndarray, real: pd.DataFrame) -> dict[str, np.ndarray]:
     "Each measure over the last axis (states) of shares without gaps."
     truth, votes, electors = (real[c].to_numpy(float) for c in ("share", "votes", "electors"))
@@ -478,7 +478,7 @@ def _noise(ballots: _Ballots, n_boot: int, seed: int) -> np.ndarray:
             number[runs[seen]] += 1
     return np.divide(total, number, out=np.full(total.shape, np.nan), where=number > 0)
 
-# %% ../nbs/08_elections.ipynb #04c7b54c
+# %% ../nbs/08_elections.ipynb #6b0f2921
 def position_bias(answers: pd.DataFrame, *, by: str | Sequence[str] | None = None, ci: float = 0.95, n_boot: int = 1000,
                   seed: int = 0) -> pd.DataFrame:
     """Measure how often the option shown first is chosen.
@@ -525,7 +525,7 @@ def position_bias(answers: pd.DataFrame, *, by: str | Sequence[str] | None = Non
     expected = np.divide(chance.sum(0), n, out=np.full(len(n), np.nan), where=n > 0)
     return groups.assign(first_option_share=share, low=low, high=high, expected=expected, n=n.astype(int), n_personas=cases)
 
-
+# %% ../nbs/08_elections.ipynb #73810411
 def _pooled(part: np.ndarray, total: np.ndarray, weights: np.ndarray, ci: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     "Share of `part` in `total` (personas × groups) with a smoothed interval: one imaginary persona, half yes and half no."
     cases = (total > 0).sum(0)
@@ -580,7 +580,7 @@ def evaluate(answers: pd.DataFrame, personas: pd.DataFrame | None = None, years:
     rows = [_baseline_row(name, ballots, int(year)) for year in sorted(frame["year"].unique()) for name in ("50/50", "previous election")]
     return pd.DataFrame([*frame.to_dict("records"), *[r for r in rows if r["n_states"]]], columns=frame.columns)
 
-# %% ../nbs/08_elections.ipynb #9ab4bbca
+# %% ../nbs/08_elections.ipynb #ae8367c7
 def _summary(shares: np.ndarray, draws: np.ndarray | None, states: list[str], year: int, ci: float,
              cases: np.ndarray | None = None) -> dict[str, float]:
     seen = np.isfinite(shares)
@@ -597,17 +597,17 @@ def _summary(shares: np.ndarray, draws: np.ndarray | None, states: list[str], ye
     row["real_popular_vote"] = float(real["democratic"].sum() / real["votes"].sum()) if seen.any() else np.nan
     return row
 
-
+# %% ../nbs/08_elections.ipynb #c985e388
 def _rates(ballots: _Ballots, run: int) -> dict[str, float]:
     n, valid, refused = (int(x[run].sum()) for x in (ballots.asked, ballots.valid, ballots.refused))
     return {"n": n, "valid_rate": valid / n, "refusal_rate": refused / n, "invalid_rate": (n - valid - refused) / n}
 
-
+# %% ../nbs/08_elections.ipynb #8ebcac71
 def _noise_part(noise: np.ndarray, ci: float) -> dict[str, float]:
     low, high = _quantiles(noise, ci)
     return {"mae_noise": float(noise.mean()), "mae_noise_low": float(low), "mae_noise_high": float(high)}
 
-
+# %% ../nbs/08_elections.ipynb #bde4ef15
 def _first_option(ballots: _Ballots, ci: float, n_boot: int, seed: int) -> pd.DataFrame:
     "first_option_share of each run, in the order of the runs; missing if orders were not kept."
     names = ["first_option_share", "first_option_share_low", "first_option_share_high"]
@@ -616,7 +616,7 @@ def _first_option(ballots: _Ballots, ci: float, n_boot: int, seed: int) -> pd.Da
     found = position_bias(ballots.rows, by="_run", ci=ci, n_boot=n_boot, seed=seed)
     return found.sort_values("_run", ignore_index=True)[["first_option_share", "low", "high"]].set_axis(names, axis=1)
 
-
+# %% ../nbs/08_elections.ipynb #5d39fce7
 def _baseline_row(name: str, ballots: _Ballots, year: int) -> dict:
     asked = ballots.asked[ballots.runs["year"].to_numpy() == year].sum(0) > 0
     states = [s for s, a in zip(ballots.states, asked, strict=True) if a]
@@ -669,7 +669,7 @@ def drift(answers: pd.DataFrame, personas: pd.DataFrame | None = None, *, refere
     frame = runs.iloc[places].reset_index(drop=True)
     return frame.assign(reference=reference, difference=100 * change, low=100 * low, high=100 * high, n_pairs=pair.sum(0))
 
-# %% ../nbs/08_elections.ipynb #44983ee9
+# %% ../nbs/08_elections.ipynb #54955c4e
 def _partner(runs: pd.DataFrame, run: int, reference: str) -> int | None:
     "The reference run of the same simulator, mode and year; of the same generator if there are several."
     mine = runs.iloc[run]
@@ -683,7 +683,7 @@ def _partner(runs: pd.DataFrame, run: int, reference: str) -> int | None:
                              f"({mine['generator']!r}); select one")
     return int(np.flatnonzero(same)[0]) if same.any() else None
 
-
+# %% ../nbs/08_elections.ipynb #7d0cc9a9
 def _change(part: np.ndarray, total: np.ndarray, weights: np.ndarray, ci: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     "Weighted mean difference (personas × comparisons) with a smoothed interval: one imaginary pair, −1, 0 or 1."
     cases = (total > 0).sum(0)

@@ -16,11 +16,11 @@ from .chat import ChatModel, Request
 from .personas import NOT_WORKING, OBJECTIVE, TIERS, WORK, Attribute, prompt, render, tier_attributes
 from .tables import STATES, check, row_seeds
 
-# %% ../nbs/05_generation.ipynb #3cbd1fcd
+# %% ../nbs/05_generation.ipynb #12380fd6
 _HISPANIC = ("Central American", "Cuban", "Dominican", "Mexican", "Puerto Rican", "South American", "Spanish", "other")
 _NOT_HISPANIC = ("Cuban", "Dominican", "Mexican", "Puerto Rican")
 
-
+# %% ../nbs/05_generation.ipynb #48b1b061
 def allowed(attribute: Attribute, person: dict) -> tuple[str, ...]:
     """The values of an attribute that do not contradict a person's census facts.
 
@@ -46,10 +46,10 @@ def allowed(attribute: Attribute, person: dict) -> tuple[str, ...]:
         excluded |= set(_NOT_HISPANIC) if race != "Hispanic" else set(attribute.values) - set(_HISPANIC)
     return tuple(v for v in attribute.values if v not in excluded)
 
-# %% ../nbs/05_generation.ipynb #b596a15f
+# %% ../nbs/05_generation.ipynb #9c69d05e
 _TEXT = {"type": "string", "maxLength": 60}
 
-
+# %% ../nbs/05_generation.ipynb #936c4cd3
 def schema(attributes: list[Attribute], person: dict) -> dict[str, Any]:
     """The JSON schema of the attributes that a model is to fill in for one person.
 
@@ -76,11 +76,11 @@ def schema(attributes: list[Attribute], person: dict) -> dict[str, Any]:
             properties["work"] = forms[0] if len(forms) == 1 else {"anyOf": forms}
     return _object({k: v for k, v in properties.items() if v != _object({})})
 
-
+# %% ../nbs/05_generation.ipynb #5d9277e5
 def _object(properties: dict) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
-
+# %% ../nbs/05_generation.ipynb #8d97d2a2
 def _work(one: dict, names: list[str], person: dict, works: bool) -> dict[str, Any] | None:
     given = person.get("employment")
     if isinstance(given, str) and (given not in NOT_WORKING) != works:
@@ -167,7 +167,7 @@ def parse_attributes(text: str, attributes: list[Attribute], person: dict) -> tu
     status = "contradiction" if wrong else "invalid" if invalid else "ok"
     return values, status, "; ".join(wrong + invalid)
 
-# %% ../nbs/05_generation.ipynb #2c7044c5
+# %% ../nbs/05_generation.ipynb #0ebd41d7
 def _first_object(text: str) -> dict | None:
     decoder = json.JSONDecoder()
     for start in re.finditer(r"\{", text):
@@ -178,7 +178,7 @@ def _first_object(text: str) -> dict | None:
         return found if isinstance(found, dict) else None
     return None
 
-
+# %% ../nbs/05_generation.ipynb #c307fcd6
 def _same(name: str, said, fact) -> bool:
     said, fact = str(said).strip().casefold(), str(fact).strip().casefold()
     if name == "state":
@@ -230,13 +230,13 @@ def contradictions(text: str, person: dict) -> list[str]:
     found += _pronouns(text, sex) + _places(text, person.get("state")) + _origins(text, person) + _degrees(text, person.get("education"))
     return list(dict.fromkeys(found))
 
-# %% ../nbs/05_generation.ipynb #1d851e8e
+# %% ../nbs/05_generation.ipynb #cfb4d2bf
 def _years(words: str) -> int:
     if words.isdigit():
         return int(words)
     return sum(_TENS.get(w, _UNITS.get(w, 0)) for w in re.split(r"[- ]", words.casefold()))
 
-
+# %% ../nbs/05_generation.ipynb #a8e2a295
 def _pronouns(text: str, sex) -> list[str]:
     "A portrait in the third person: whose pronouns?"
     if sex not in ("Male", "Female") or re.search(r"\b(I|[Mm]y|[Mm]e)\b", text):
@@ -245,7 +245,7 @@ def _pronouns(text: str, sex) -> list[str]:
     own, other = (he, she) if sex == "Male" else (she, he)
     return [f"sex: spoken of as {'she' if sex == 'Male' else 'he'}, but the census says {sex}"] if other > own else []
 
-
+# %% ../nbs/05_generation.ipynb #18f83dc5
 def _places(text: str, state) -> list[str]:
     home = STATES.get(state) if isinstance(state, str) else None
     if home is None:
@@ -254,7 +254,7 @@ def _places(text: str, state) -> list[str]:
     pattern = _HOME.replace("{states}", _STATE_NAMES)
     return [f"state: {m[0]!r}, but the census says {home}" for m in re.finditer(pattern, text) if m[1] != home]
 
-
+# %% ../nbs/05_generation.ipynb #29e749aa
 def _origins(text: str, person: dict) -> list[str]:
     race = person.get("race_ethnicity")
     if race not in set(_RACE.values()):
@@ -262,7 +262,7 @@ def _origins(text: str, person: dict) -> list[str]:
     pattern = rf"{_I_AM} (?:an?|the) (?:[\w'’-]+,? ){{0,3}}?({'|'.join(sorted(_RACE, key=len, reverse=True))}) (?:and \w+ )?(?:{_MEN}|{_WOMEN}|person|american|adult|parent)\b"
     return [f"race: {m[0]!r}, but the census says {race}" for m in re.finditer(pattern, text, flags=re.I) if _RACE[m[1].casefold()] != race]
 
-
+# %% ../nbs/05_generation.ipynb #db290430
 def _degrees(text: str, education) -> list[str]:
     order = ["Bachelor's degree", "Graduate or professional degree"]
     reached = order.index(education) if education in order else -1
@@ -297,7 +297,7 @@ def parse_narrative(text: str, person: dict, *, truncated: bool = False) -> tupl
     wrong = contradictions(text, person)
     return {"narrative": text}, "contradiction" if wrong else "ok", "; ".join(wrong)
 
-# %% ../nbs/05_generation.ipynb #2f275e63
+# %% ../nbs/05_generation.ipynb #7b284195
 def generate(personas: pd.DataFrame, tier: str, model: ChatModel, *, seed: int = 0, attempts: int = 4, format: str = "list",
              progress: bool | None = None) -> pd.DataFrame:
     """Let a model write the attributes that a tier adds.
@@ -339,7 +339,7 @@ def generate(personas: pd.DataFrame, tier: str, model: ChatModel, *, seed: int =
         job.take(model.complete(job.requests(), progress=progress))
     return _table(job)
 
-
+# %% ../nbs/05_generation.ipynb #ed1a593a
 async def agenerate(personas: pd.DataFrame, tier: str, model: ChatModel, *, seed: int = 0, attempts: int = 4, format: str = "list",
                     progress: bool | None = None) -> pd.DataFrame:
     "`generate`, as a coroutine."

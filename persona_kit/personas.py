@@ -128,14 +128,14 @@ def tier_attributes(tier: str) -> tuple[Attribute, ...]:
         raise ValueError(f"unknown tier {tier!r}; one of {', '.join(TIERS)}")
     return TIERS[tier]
 
-# %% ../nbs/04_personas.ipynb #d3c933cd
+# %% ../nbs/04_personas.ipynb #49e8c002
 FORMATS = ("list", "json", "sentence", "first_person")
 _PERSON = {
     "sentence": {"I": "this person", "am": "is", "have": "has", "my": "their", "me": "them", "live": "lives", "work": "works", "speak": "speaks"},
     "first_person": {k: k for k in ("I", "am", "have", "my", "me", "live", "work", "speak")},
 }
 
-
+# %% ../nbs/04_personas.ipynb #99ecabae
 def render(personas: pd.DataFrame, format: str = "list", *, attributes=None) -> pd.Series:
     """Put personas into words.
 
@@ -178,7 +178,7 @@ def render(personas: pd.DataFrame, format: str = "list", *, attributes=None) -> 
         texts.append(_words(facts, format))
     return pd.Series(texts, index=personas.index, name="text", dtype="str")
 
-# %% ../nbs/04_personas.ipynb #aa93346a
+# %% ../nbs/04_personas.ipynb #30a5070b
 def _shown(name: str, value) -> str:
     if name == "state":
         return STATES.get(value, str(value))
@@ -186,7 +186,7 @@ def _shown(name: str, value) -> str:
         return str(int(value))
     return str(value)
 
-
+# %% ../nbs/04_personas.ipynb #b87f69fd
 def _words(facts: list[tuple[Attribute, str]], format: str) -> str:
     if format == "json":
         return json.dumps({a.name: v for a, v in facts}, ensure_ascii=False)
@@ -197,7 +197,7 @@ def _words(facts: list[tuple[Attribute, str]], format: str) -> str:
     sentences = (a.clause.format(v=sex.get(v, v) if a.name == "sex" else v, **person) for a, v in facts)
     return " ".join(s[:1].upper() + s[1:] for s in sentences)
 
-# %% ../nbs/04_personas.ipynb #a22a8a70
+# %% ../nbs/04_personas.ipynb #eb0ee093
 def prompt(name: str, **fields: str) -> list[dict[str, str]]:
     """Fill in a prompt template.
 
@@ -223,7 +223,7 @@ def prompt(name: str, **fields: str) -> list[dict[str, str]]:
     except KeyError as e:
         raise ValueError(f"prompt {name!r} needs a value for ${e.args[0]}; got {', '.join(fields) or 'none'}") from e
 
-
+# %% ../nbs/04_personas.ipynb #5e2aef8a
 def _template(name: str) -> list[tuple[str, str]]:
     path = data_path(f"prompts/{name}.txt")
     stamp = (str(path), path.stat().st_mtime_ns)

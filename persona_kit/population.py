@@ -17,7 +17,7 @@ import pandas as pd
 
 from .tables import check_states, data_path
 
-# %% ../nbs/01_population.ipynb #e98038ff
+# %% ../nbs/01_population.ipynb #2f6e2936
 def _target(key, values) -> tuple[list[str], pd.Series]:
     "A margin as its attributes and a float Series over them."
     by = [key] if isinstance(key, str) else list(key)
@@ -34,7 +34,7 @@ def _target(key, values) -> tuple[list[str], pd.Series]:
         raise ValueError(f"margin {_name(by)}: targets must be numbers ≥ 0 with a positive sum; {which}")
     return by, target
 
-
+# %% ../nbs/01_population.ipynb #563dd811
 def _name(by: Sequence[str]) -> str:
     return " × ".join(by)
 
@@ -109,7 +109,7 @@ def rake(frame: pd.DataFrame, margins: Mapping, *, weight: str = "weight", max_i
     worst = max(_deviation(by, target, codes, fitted) for by, target, codes in fits)
     raise ValueError(f"not met after {max_iter} passes; worst is margin {worst[1]}. Do the margins contradict each other?")
 
-# %% ../nbs/01_population.ipynb #01d354f8
+# %% ../nbs/01_population.ipynb #3c9d99f7
 def _weights(frame: pd.DataFrame, weight: str) -> np.ndarray:
     if weight not in frame:
         raise ValueError(f"no column {weight!r} of weights; the frame has {', '.join(map(str, frame.columns)) or 'no columns'}")
@@ -121,42 +121,42 @@ def _weights(frame: pd.DataFrame, weight: str) -> np.ndarray:
         raise ValueError(f"the {weight}s sum to 0" if len(values) else "the frame has no rows")
     return values
 
-
+# %% ../nbs/01_population.ipynb #b1254e4a
 def _same_total(targets) -> None:
     (first, reference), *others = [(by, target.sum()) for by, target in targets]
     for by, total in others:
         if abs(total - reference) > 1e-6 * reference:
             raise ValueError(f"totals differ: margin {_name(first)} sums to {reference:,.6g}, margin {_name(by)} to {total:,.6g}")
 
-
+# %% ../nbs/01_population.ipynb #ec87846e
 def _deviation(by, target: pd.Series, codes: np.ndarray, fitted: np.ndarray) -> tuple[float, str]:
     now = np.bincount(codes, fitted, len(target))
     i = int(np.argmax(np.abs(now - target.to_numpy())))
     return abs(now[i] - target.iloc[i]), f"{_name(by)}: {target.index[i]!r} is {now[i]:,.6g} instead of {target.iloc[i]:,.6g}"
 
-# %% ../nbs/01_population.ipynb #7ebb192c
+# %% ../nbs/01_population.ipynb #1d22ef27
 def _stream(seed: int, *key: str) -> np.random.Generator:
     "A generator that depends on the seed and the key alone."
     digest = hashlib.blake2b("\x1f".join((str(seed), *key)).encode(), digest_size=16).digest()
     return np.random.default_rng(int.from_bytes(digest, "little"))
 
-
+# %% ../nbs/01_population.ipynb #4039851d
 def _pick(weights: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
     "Positions drawn with probability proportional to weight, by inversion."
     cumulated = np.cumsum(weights)
     position = np.searchsorted(cumulated, uniforms * cumulated[-1], side="right")
     return np.minimum(position, np.flatnonzero(weights)[-1])
 
-
+# %% ../nbs/01_population.ipynb #adab5b2a
 def _whole(value, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise ValueError(f"{name} must be a whole number ≥ 1, not {value!r}")
     return int(value)
 
-# %% ../nbs/01_population.ipynb #1613c31d
+# %% ../nbs/01_population.ipynb #b0984320
 OPEN_BAND = 10  # years that an open last band such as "85+" spans
 
-
+# %% ../nbs/01_population.ipynb #3a38af1b
 def _ages(bands: pd.Series, uniforms: np.ndarray) -> np.ndarray | None:
     "One age in whole years per row, or None if a band is not written as '18-24' or '85+'."
     codes, labels = pd.factorize(bands)
@@ -214,7 +214,7 @@ def _sample(population: "Population", n, per_state, states, seed: int) -> pd.Dat
     place = np.argsort(np.argsort(order, kind="stable"), kind="stable")     # the j-th person in the order of drawing
     return _personas(population, cells[place], ids[place], uniforms[place], each[order])
 
-# %% ../nbs/01_population.ipynb #0a2d78b2
+# %% ../nbs/01_population.ipynb #4a8ffdb6
 def _parts(population: "Population", states, by_state: bool) -> dict[str, np.ndarray]:
     "The rows of each state that is asked for; the whole under the population's name if it has no states."
     frame = population.frame
@@ -231,7 +231,7 @@ def _parts(population: "Population", states, by_state: bool) -> dict[str, np.nda
         raise ValueError(f"nobody lives in {', '.join(empty)} in {population!r}")
     return {code: filled[code] for code in codes}
 
-
+# %% ../nbs/01_population.ipynb #0da3ab63
 def _personas(population: "Population", cells: np.ndarray, ids: np.ndarray, uniforms: np.ndarray, weight: np.ndarray) -> pd.DataFrame:
     "The personas table of drawn cells."
     people = population.frame.iloc[cells].reset_index(drop=True)
@@ -270,7 +270,7 @@ def _draw(self: "Population", n: int | None = None, *, per_state: int | None = N
     """
     return _sample(self, n, per_state, states, seed)
 
-# %% ../nbs/01_population.ipynb #7eef11fc
+# %% ../nbs/01_population.ipynb #a13c4660
 def _from_frame(cls, frame: pd.DataFrame, weight: str | pd.Series | None = None, *, name: str = "population") -> "Population":
     """Take any table of records or cells as a population.
 
@@ -291,7 +291,7 @@ def _from_frame(cls, frame: pd.DataFrame, weight: str | pd.Series | None = None,
     rest = frame.drop(columns=[weight]) if isinstance(weight, str) and weight != "weight" else frame
     return cls(rest.assign(weight=values).reset_index(drop=True), name)
 
-
+# %% ../nbs/01_population.ipynb #4117dde3
 def _from_margins(cls, margins: Mapping, seed_table: pd.DataFrame | None = None, *, name: str = "population") -> "Population":
     """Make a joint distribution from margins by raking.
 
@@ -364,15 +364,15 @@ class Population:
     def __repr__(self) -> str:
         return f"Population({self.name!r}: {self.total:,.0f} persons in {len(self):,} cells by {', '.join(self.attributes)})"
 
-# %% ../nbs/01_population.ipynb #40af0117
+# %% ../nbs/01_population.ipynb #a45e727a
 US_YEARS = (2018,)
 
-
+# %% ../nbs/01_population.ipynb #583b565f
 @cache
 def _us_cells(year: int) -> pd.DataFrame:
     return pd.read_parquet(data_path(f"population/us_adults_{year}.parquet"))
 
-
+# %% ../nbs/01_population.ipynb #60c4cb09
 def us_adults(year: int = 2018) -> Population:
     """Adults of the 50 states and DC, with their joint distribution.
 

@@ -49,11 +49,11 @@ def option_order(item: Item, seed: int, persona_id: str, draw: int = 0, *, shuff
     places = np.random.default_rng(number).permutation(len(item.options))
     return tuple(item.options[i] for i in places) + item.refusals
 
-# %% ../nbs/06_simulation.ipynb #b5895db3
+# %% ../nbs/06_simulation.ipynb #20c4a0fa
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _MARKS = " \t\n.,:;!?'\"()[]{}"
 
-
+# %% ../nbs/06_simulation.ipynb #a5726e3c
 def parse_choice(text: str, options: Sequence[str]) -> tuple[int | None, str]:
     """Find the option that a reply names.
 
@@ -83,18 +83,18 @@ def parse_choice(text: str, options: Sequence[str]) -> tuple[int | None, str]:
             return found
     return _in_words(text, options)
 
-# %% ../nbs/06_simulation.ipynb #93059b66
+# %% ../nbs/06_simulation.ipynb #baad58ae
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "\u200b": "", "\ufeff": "", "*": "", "`": ""})
 _ANSWER = re.compile(r"^\W*(?:(?:my|the|final|correct|best)\s+)*(?:answer(?:\s*(?:is\b|would be\b|[:=]|\n))+\s*|(?:option|choice|letter)[\s:=(]+(?=[A-Z]\W*$))", re.I)
 _BOXED = re.compile(r"(?:\\boxed\{|<answer>)(.*?)(?:\}|</answer>)", re.I | re.S)
 _KEYS = ("answer", "choice", "option", "letter", "vote", "selection")
 
-
+# %% ../nbs/06_simulation.ipynb #0350491f
 def _plain(text) -> str:
     text = unicodedata.normalize("NFKC", text).translate(_QUOTES) if isinstance(text, str) else ""
     return re.sub(r"__+|^#+ |^> ", "", text, flags=re.M).strip()
 
-
+# %% ../nbs/06_simulation.ipynb #53feb1a6
 def _unwrapped(text) -> str:
     "The answer inside its wrapping, or the text itself."
     text = re.sub(r"<think>.*?(?:</think>|$)", "", _plain(text), flags=re.S | re.I)
@@ -107,7 +107,7 @@ def _unwrapped(text) -> str:
         text = next(a for a in answers if isinstance(a, str)) if len(texts) == 1 and all(isinstance(a, str) for a in answers) else ""
     return _ANSWER.sub("", text.strip()).strip()
 
-
+# %% ../nbs/06_simulation.ipynb #f134234d
 def _json_answers(text: str) -> list:
     decoder, start, answers = json.JSONDecoder(), text.find("{"), []
     for _ in range(8):
@@ -122,7 +122,7 @@ def _json_answers(text: str) -> list:
         start = text.find("{", end)
     return answers
 
-# %% ../nbs/06_simulation.ipynb #f6ebb002
+# %% ../nbs/06_simulation.ipynb #5c11327f
 _LETTERED = re.compile(
     r"[\s\"'(\[<]*([A-Z])(?:\s*[\"')\]>]*\s*[.):\]]+(?!\d)|[\"')\]>]*\s*(?:\n|$)|(\s+[-–—]+\s)|[,;!]\s*$|,?\s+(?=(?:because|since|over|not [A-Z]|rather than"
     r"|instead of|definitely|obviously|of course|for sure|is my (?:answer|choice|vote)|it is|would be my)\b))")
@@ -131,7 +131,7 @@ _ANNOUNCED = re.compile(
     r"(?=[\s\"')\]]*(?:$|\n)|\s*[.):\]\",;!](?!\d)|\s+[-–—]\s|\s*\(|\s+(?:because|since|over)\b)", re.M)
 _OTHER = re.compile(r"^\W*(?:(?:or|and)\W+(?:option\W+)?)?([A-Z])(?=\W*(?:$|\n)|[.):,\]])|(?<=\n)\W*([A-Z])(?=[.):]|\W*(?:\n|$))")
 
-
+# %% ../nbs/06_simulation.ipynb #9391fe36
 def _lettered(text: str, options: Sequence[str]):
     "A letter and a delimiter at the start."
     m = _LETTERED.match(text)
@@ -144,7 +144,7 @@ def _lettered(text: str, options: Sequence[str]):
         return (None, "invalid") if named else None
     return _agreed(place, rest, options)
 
-
+# %% ../nbs/06_simulation.ipynb #48ed214c
 def _announced(text: str, options: Sequence[str]):
     "A letter after 'answer', 'choose', 'option' …; two different ones cancel each other."
     found = [m for m in _ANNOUNCED.finditer(text) if m[1] in LETTERS[:len(options)] and not _NEGATION.search(_clause(text[:m.start()].casefold()))
@@ -155,13 +155,13 @@ def _announced(text: str, options: Sequence[str]):
         return None, "invalid"
     return _agreed(LETTERS.index(found[-1][1]), text[found[-1].end():], options)
 
-
+# %% ../nbs/06_simulation.ipynb #6dc32a92
 def _agreed(place: int, rest: str, options: Sequence[str]) -> tuple[int | None, str]:
     others = {a or b for a, b in _OTHER.findall(rest)} & set(LETTERS[:len(options)]) - {LETTERS[place]}
     named = _opening(rest, options)
     return (None, "invalid") if others or (named and place not in named) else (place, "ok")
 
-
+# %% ../nbs/06_simulation.ipynb #f38f344e
 def _opening(text: str, options: Sequence[str]) -> set[int]:
     "Options whose name stands at the beginning."
     text = text.casefold().lstrip(_MARKS + "-–—")
@@ -202,12 +202,12 @@ _UNDONE = re.compile(
     r"\s*(?:\?|'s\b|[.,;:!]?\s*(?:if|unless|or|but|and (?:not|no)|never|no|nope)\b|\s*of\b|,? and\b(?= \0)|,?\s*not[^\w\0]*$|(?:is|would be|has|gets)\b(?! my)"
     r"|(?:was|are|were|had|should|could|will|can|must|might|may|did|does|would)\b(?! be my))")
 
-# %% ../nbs/06_simulation.ipynb #c61f1464
+# %% ../nbs/06_simulation.ipynb #f2ba7d79
 def _clause(before: str) -> str:
     "What stands before a place in the same clause."
     return _BOUNDARY.split(before[-300:])[-1]
 
-
+# %% ../nbs/06_simulation.ipynb #f9a51ae9
 def _in_words(text: str, options: Sequence[str]) -> tuple[int | None, str]:
     "An option chosen by name; otherwise whether the reply refuses."
     text = re.sub(r"(?<=[a-z]) [A-Z]\. (?=[A-Z])", " ", text).casefold()
@@ -225,7 +225,7 @@ def _in_words(text: str, options: Sequence[str]) -> tuple[int | None, str]:
         return None, "invalid"
     return chosen[0][0], "ok"
 
-
+# %% ../nbs/06_simulation.ipynb #ad1a19de
 def _mentions(text: str, options: Sequence[str]) -> tuple[list[tuple[int, int, int, bool]], str]:
     "Where options are named (place, start, end, whether unmistakably), and the text without these names."
     found, labels = [], {_plain(o).casefold().strip(_MARKS) for o in options}
@@ -235,11 +235,11 @@ def _mentions(text: str, options: Sequence[str]) -> tuple[list[tuple[int, int, i
         masked = re.sub(_alone(name), lambda m: "\0" * len(m[0]), masked)
     return sorted(found, key=lambda m: m[1]), masked
 
-
+# %% ../nbs/06_simulation.ipynb #da0da87b
 def _alone(name: str) -> str:
     return rf"(?<!\w)(?<![\d\0][-–/.,:]){re.escape(name)}(?!\w)"
 
-
+# %% ../nbs/06_simulation.ipynb #96f1b750
 def _chosen(text: str, masked: str, start: int, end: int) -> bool:
     after = text[end:end + 80]
     if _UNDONE.match(masked[end:end + 80]) or _UNDONE.match(after):
@@ -249,7 +249,7 @@ def _chosen(text: str, masked: str, start: int, end: int) -> bool:
     past = re.search(r"\bvoted\b", _clause(text[:start])) and re.match(r"\W*(?:in (?:19|20)\d\d|last|before|once)\b", after)
     return bool(_CHOOSING.search(_clause(text[:start]))) and not past
 
-
+# %% ../nbs/06_simulation.ipynb #3fe5c5d8
 def _reason(text: str, end: int, start: int) -> bool:
     "Whether a later name belongs to the reason for the choice."
     return end <= start and bool(re.match(r"[^.!?\n]*\b(?:because|since|over|than)\b[^.!?\n]*$", text[end:start]))
@@ -262,7 +262,7 @@ _REFUSAL = re.compile(
     r"|comply|have|want|care|endorse|discuss|comment|fulfill?)\b|\bi(?:'d| would)? (?:rather|prefer) not\b|\b(?:abstain|refusal|no comment|prefer not to|rather not)\b"
     r"|\b(?:would(?:n't| not)|will not|won't) vote\b(?! (?:for )?(?:the )?\0)|\bnot vot(?:e|ing)\b(?! (?:for )?(?:the )?\0)")
 
-# %% ../nbs/06_simulation.ipynb #5aede085
+# %% ../nbs/06_simulation.ipynb #c1b70e11
 def option_probabilities(logprobs: Sequence[dict] | None, options: Sequence[str]) -> tuple[list[float] | None, float]:
     """Probabilities of the options from the first token's log-probabilities.
 
@@ -292,7 +292,7 @@ def option_probabilities(logprobs: Sequence[dict] | None, options: Sequence[str]
     total = float(mass.sum())
     return ((mass / total).tolist() if total > 0 else None), max(0.0, 1.0 - total)
 
-
+# %% ../nbs/06_simulation.ipynb #98aada7d
 def _spelled(token: str, options: Sequence[str]) -> int | None:
     word = token.strip(" \t\n▁Ġ\"'“”*_()[].:")
     if len(word) == 1 and word in LETTERS[:len(options)]:
@@ -300,10 +300,10 @@ def _spelled(token: str, options: Sequence[str]) -> int | None:
     starts = [i for i, o in enumerate(options) if word and o.casefold().startswith(word.casefold())]
     return starts[0] if len(starts) == 1 and (len(word) >= 3 or len(word) == len(options[starts[0]])) else None
 
-# %% ../nbs/06_simulation.ipynb #ca2dccaf
+# %% ../nbs/06_simulation.ipynb #3594fb77
 MODES = ("choice", "reason", "probability")
 
-
+# %% ../nbs/06_simulation.ipynb #f094c509
 def ask(personas: pd.DataFrame, survey: Survey | Item, model: ChatModel, *, mode: str = "choice", draws: int = 1, shuffle: bool = True,
         seed: int = 0, constrain: bool | None = None, progress: bool | None = None) -> pd.DataFrame:
     """Ask each persona each item of a survey.
@@ -347,7 +347,7 @@ def ask(personas: pd.DataFrame, survey: Survey | Item, model: ChatModel, *, mode
     first = model.complete(job.first(), progress=progress)
     return _table(job, first, model.complete(job.second(first), progress=progress) if mode == "reason" else None)
 
-
+# %% ../nbs/06_simulation.ipynb #37b8b92b
 async def aask(personas: pd.DataFrame, survey: Survey | Item, model: ChatModel, *, mode: str = "choice", draws: int = 1, shuffle: bool = True,
                seed: int = 0, constrain: bool | None = None, progress: bool | None = None) -> pd.DataFrame:
     "`ask`, as a coroutine."
@@ -401,17 +401,17 @@ class _Job:
         return [Request([*self.messages(i), {"role": "assistant", "content": thought}, *prompt("reason_answer")], seed=int(seeds[i]),
                         draw=self.rows[i][2], **self.settings(i)) for i, thought in self.thoughts.items()]
 
-# %% ../nbs/06_simulation.ipynb #550f38f5
+# %% ../nbs/06_simulation.ipynb #cd19ac4c
 _COLUMNS = ["persona_id", "item_id", "draw", "option", "probabilities", "missing_mass", "order", "status", "raw", "reason", "tier", "generator",
             "simulator", "mode", "prompt_tokens", "completion_tokens", "request_key"]
 
-
+# %% ../nbs/06_simulation.ipynb #615103ff
 def _check_letters(survey: Survey) -> None:
     for item in survey:
         if len(item.shown) > len(LETTERS):
             raise ValueError(f"item {item.item_id!r} has {len(item.shown)} options; at most {len(LETTERS)} can be lettered")
 
-
+# %% ../nbs/06_simulation.ipynb #633aa32b
 def _with_text(personas: pd.DataFrame) -> pd.DataFrame:
     ok = personas["status"].eq("ok") if "status" in personas else pd.Series(True, index=personas.index)
     text = personas["text"].astype("object") if "text" in personas else pd.Series(None, index=personas.index, dtype="object")
@@ -422,7 +422,7 @@ def _with_text(personas: pd.DataFrame) -> pd.DataFrame:
         return personas.assign(text=texts)
     return personas.assign(text=text)
 
-# %% ../nbs/06_simulation.ipynb #b18e9181
+# %% ../nbs/06_simulation.ipynb #f3003252
 def _table(job: _Job, first: pd.DataFrame, last: pd.DataFrame | None) -> pd.DataFrame:
     replies = dict(zip(job.asked, first.to_dict("records"), strict=True))
     if last is not None:
@@ -434,7 +434,7 @@ def _table(job: _Job, first: pd.DataFrame, last: pd.DataFrame | None) -> pd.Data
     kinds = {"prompt_tokens": "Int64", "completion_tokens": "Int64", "option": "str", "reason": "str", "request_key": "str"}
     return check(frame.astype(kinds), "answers")
 
-
+# %% ../nbs/06_simulation.ipynb #8696c4de
 def _row(job: _Job, i: int, reply: dict | None, drawn: float) -> dict[str, Any]:
     person, item, draw = job.rows[i]
     row = {"item_id": item.item_id, "draw": draw, "order": list(job.orders[i]), "simulator": job.model.id, "mode": job.mode,
@@ -449,7 +449,7 @@ def _row(job: _Job, i: int, reply: dict | None, drawn: float) -> dict[str, Any]:
     return row | {"raw": reply["text"], "request_key": reply["request_key"], "prompt_tokens": reply["prompt_tokens"],
                   "completion_tokens": reply["completion_tokens"]} | answer
 
-
+# %% ../nbs/06_simulation.ipynb #20c44e8f
 def _read(job: _Job, i: int, reply: dict, drawn: float) -> dict[str, Any]:
     "Option, status, and probabilities if there are any."
     if job.mode == "probability" and reply["status"] in ("ok", "truncated"):
@@ -461,7 +461,7 @@ def _read(job: _Job, i: int, reply: dict, drawn: float) -> dict[str, Any]:
         return {"status": "truncated" if reply["status"] == "truncated" and status == "invalid" else status}
     return {"status": "ok", "option": job.orders[i][place]}
 
-
+# %% ../nbs/06_simulation.ipynb #f4bd8566
 def _drawn(job: _Job, i: int, logprobs, drawn: float) -> dict[str, Any]:
     item, order = job.rows[i][1], job.orders[i]
     shown, missing = option_probabilities(logprobs, order)

@@ -66,7 +66,7 @@ class Item:
         "Whether the options form a scale."
         return self.values is not None
 
-# %% ../nbs/02_surveys.ipynb #1bcfb01c
+# %% ../nbs/02_surveys.ipynb #211ba5d4
 def _numbers(item: Item) -> tuple[float, ...]:
     try:
         if item.values is None or isinstance(item.values, str):
@@ -78,7 +78,7 @@ def _numbers(item: Item) -> tuple[float, ...]:
         raise ValueError(f"item {item.item_id!r}: values must be finite numbers, got {list(values)}")
     return values
 
-
+# %% ../nbs/02_surveys.ipynb #e702a598
 def _check_item(item: Item) -> None:
     where = f"item {item.item_id!r}"
     if not isinstance(item.item_id, str) or not item.item_id.strip():
@@ -189,14 +189,14 @@ def _item(row: dict, number: int) -> Item:
     except (ValueError, TypeError) as e:
         raise TableError(f"items, row {number}: {e}") from e
 
-# %% ../nbs/02_surveys.ipynb #9898277e
+# %% ../nbs/02_surveys.ipynb #142bad98
 CANDIDATES: dict[int, tuple[str, str]] = {
     2016: ("Hillary Clinton", "Donald Trump"),
     2020: ("Joe Biden", "Donald Trump"),
     2024: ("Kamala Harris", "Donald Trump"),
 }
 
-
+# %% ../nbs/02_surveys.ipynb #3724b6aa
 def presidential_election(years: int | Iterable[int] = (2016, 2020, 2024), *, anonymous: bool = False) -> Survey:
     """The choice between the two major candidates, one item per election.
 
@@ -227,7 +227,7 @@ def presidential_election(years: int | Iterable[int] = (2016, 2020, 2024), *, an
         raise ValueError(f"no presidential election of {unknown[0]!r}; there are {', '.join(map(str, CANDIDATES))}")
     return Survey(_ballot(year, anonymous) for year in years)
 
-
+# %% ../nbs/02_surveys.ipynb #feaf8743
 def _ballot(year: int, anonymous: bool) -> Item:
     democrat, republican = CANDIDATES[year]
     if anonymous:

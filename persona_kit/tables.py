@@ -30,11 +30,11 @@ TABLES: dict[str, dict[str, tuple[str, ...]]] = {
     "replies": {"required": ("request_key", "model", "text", "status"), "key": ()},
 }
 
-# %% ../nbs/00_tables.ipynb #33e1f126
+# %% ../nbs/00_tables.ipynb #ba3e1b64
 class TableError(ValueError):
     "A frame does not have the columns or the values that its table requires."
 
-
+# %% ../nbs/00_tables.ipynb #a618419d
 def check(frame: pd.DataFrame, table: str) -> pd.DataFrame:
     """Check that a frame is a valid table and return it.
 
@@ -69,7 +69,7 @@ def check(frame: pd.DataFrame, table: str) -> pd.DataFrame:
     _check_values(frame, table)
     return frame
 
-# %% ../nbs/00_tables.ipynb #8c291509
+# %% ../nbs/00_tables.ipynb #57c379bb
 def _check_key(frame: pd.DataFrame, table: str) -> None:
     key = [c for c in TABLES[table]["key"] if c in frame]
     if not key:
@@ -83,7 +83,7 @@ def _check_key(frame: pd.DataFrame, table: str) -> None:
         what = ", ".join(f"{c}={frame[c].iloc[row]!r}" for c in key)
         raise TableError(f"{table}: {int(repeated.sum())} repeated row(s), first at row {row} ({what}); each must be unique")
 
-
+# %% ../nbs/00_tables.ipynb #17b5f65b
 def _check_values(frame: pd.DataFrame, table: str) -> None:
     if "weight" in frame:
         weight = pd.to_numeric(frame["weight"], errors="coerce").to_numpy(float)
@@ -98,7 +98,7 @@ def _check_values(frame: pd.DataFrame, table: str) -> None:
             row = int(np.argmax(bad))
             raise TableError(f"{table}: unknown status {frame['status'].iloc[row]!r} at row {row}; one of {', '.join(STATUSES)}")
 
-# %% ../nbs/00_tables.ipynb #129d776a
+# %% ../nbs/00_tables.ipynb #d89f1d7f
 def write(frame: pd.DataFrame, path: str | Path, table: str | None = None) -> Path:
     """Write a frame as Parquet, whole or not at all.
 
@@ -136,7 +136,7 @@ def write(frame: pd.DataFrame, path: str | Path, table: str | None = None) -> Pa
         Path(temporary).unlink(missing_ok=True)
     return path
 
-
+# %% ../nbs/00_tables.ipynb #c8a60a43
 def read(path: str | Path, table: str | None = None) -> pd.DataFrame:
     """Read a Parquet table.
 
@@ -189,7 +189,7 @@ def data_path(name: str = "") -> Path:
         raise FileNotFoundError(f"no {name!r} among the data of persona_kit ({folder})")
     return path
 
-# %% ../nbs/00_tables.ipynb #48f0658f
+# %% ../nbs/00_tables.ipynb #264a1ce6
 def row_seeds(seed: int, *keys) -> np.ndarray:
     """One reproducible 64-bit number per row, from a seed and the row's keys.
 
@@ -215,7 +215,7 @@ def row_seeds(seed: int, *keys) -> np.ndarray:
     digest = (hashlib.blake2b("\x1f".join((str(seed), *row)).encode(), digest_size=8).digest() for row in rows)
     return np.frombuffer(b"".join(digest), dtype="<u8").astype(np.uint64)
 
-
+# %% ../nbs/00_tables.ipynb #51aec5db
 def row_uniforms(seed: int, *keys) -> np.ndarray:
     """One reproducible uniform number in [0, 1) per row; see `row_seeds`.
 
@@ -230,7 +230,7 @@ def row_uniforms(seed: int, *keys) -> np.ndarray:
     """
     return (row_seeds(seed, *keys) >> np.uint64(11)).astype(float) / 2**53
 
-# %% ../nbs/00_tables.ipynb #e76199c6
+# %% ../nbs/00_tables.ipynb #adee9f9f
 STATES: dict[str, str] = {
     "AK": "Alaska", "AL": "Alabama", "AR": "Arkansas", "AZ": "Arizona", "CA": "California", "CO": "Colorado", "CT": "Connecticut",
     "DC": "District of Columbia", "DE": "Delaware", "FL": "Florida", "GA": "Georgia", "HI": "Hawaii", "IA": "Iowa", "ID": "Idaho",
@@ -242,7 +242,7 @@ STATES: dict[str, str] = {
     "WI": "Wisconsin", "WV": "West Virginia", "WY": "Wyoming",
 }
 
-
+# %% ../nbs/00_tables.ipynb #d1b85454
 def check_states(states) -> list[str]:
     """Check postal codes of states and return them as a list.
 
