@@ -1,4 +1,4 @@
-"""Build data/elections from the shared source figures.
+"""Build data/elections from its source figures.
 
     python data/build_elections.py SOURCE_FOLDER
 

@@ -1,4 +1,4 @@
-"""Build data/population/us_adults_2018.parquet, the joint distribution of US adults, from the shared census tables.
+"""Build data/population/us_adults_2018.parquet, the joint distribution of US adults, from census tables.
 
     python data/build_population.py SOURCE_FOLDER
 

@@ -210,7 +210,7 @@ def _probabilities(row: int, item, probabilities, options: list, refusals: list)
     shares = given[: len(options)]
     return list(zip(options, shares / shares.sum(), strict=True)) if shares.sum() > 0 else []
 
-# %% ../nbs/07_alignment.ipynb #7ea84436
+# %% ../nbs/07_alignment.ipynb #a5fc0357
 def resample(strata: Iterable, n_boot: int = 1000, seed: int = 0) -> np.ndarray:
     """Draw bootstrap weights for personas, within strata.
 
@@ -225,7 +225,8 @@ def resample(strata: Iterable, n_boot: int = 1000, seed: int = 0) -> np.ndarray:
     Returns
     -------
     ndarray, shape (n_boot, n)
-        Multiplicities with mean 1. The only persona of a stratum always has weight 1.
+        Multiplicities with mean 1. Personas who are alone in their stratum are pooled into one stratum of their own, because alone
+        they could not vary; that makes intervals rather too wide than too narrow.
 
     Raises
     ------
@@ -238,7 +239,9 @@ def resample(strata: Iterable, n_boot: int = 1000, seed: int = 0) -> np.ndarray:
     """
     if n_boot < 2:
         raise ValueError(f"n_boot must be at least 2, got {n_boot}")
-    codes, names = pd.factorize(pd.Series(list(strata), dtype=object), use_na_sentinel=False)
+    codes, known = pd.factorize(pd.Series(list(strata), dtype=object), use_na_sentinel=False)
+    alone = np.bincount(codes, minlength=len(known)) == 1
+    codes, names = np.where(alone[codes], len(known), codes), [*known, "alone"]
     weights = np.ones((n_boot, len(codes)))
     for code, name in enumerate(names):
         place = np.flatnonzero(codes == code)

@@ -531,9 +531,10 @@ def _threads() -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cores if cores <= 4 else min(cores // 2, 16)
 
-# %% ../nbs/03_chat.ipynb #b924da63
+# %% ../nbs/03_chat.ipynb #127e3889
 def _start_server(path: Path) -> Any:
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin starve each other when two such servers share a machine
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin for long starve each other when the machine is busy;
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # those that never spin lose as much time when it is not
     import xllamacpp
 
     p = xllamacpp.CommonParams()

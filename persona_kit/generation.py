@@ -297,7 +297,7 @@ def parse_narrative(text: str, person: dict, *, truncated: bool = False) -> tupl
     wrong = contradictions(text, person)
     return {"narrative": text}, "contradiction" if wrong else "ok", "; ".join(wrong)
 
-# %% ../nbs/05_generation.ipynb #7b284195
+# %% ../nbs/05_generation.ipynb #5fce4a78
 def generate(personas: pd.DataFrame, tier: str, model: ChatModel, *, seed: int = 0, attempts: int = 4, format: str = "list",
              progress: bool | None = None) -> pd.DataFrame:
     """Let a model write the attributes that a tier adds.
@@ -334,31 +334,31 @@ def generate(personas: pd.DataFrame, tier: str, model: ChatModel, *, seed: int =
     ----------
     Li, Chen, Namkoong, Peng (2025), arXiv 2503.16527, section 2.
     """
-    job = _Job(personas, tier, model.id, seed, attempts, format)
+    job = _Job(personas, tier, model, seed, attempts, format)
     while job.open:
         job.take(model.complete(job.requests(), progress=progress))
     return _table(job)
 
-# %% ../nbs/05_generation.ipynb #ed1a593a
+# %% ../nbs/05_generation.ipynb #94827d40
 async def agenerate(personas: pd.DataFrame, tier: str, model: ChatModel, *, seed: int = 0, attempts: int = 4, format: str = "list",
                     progress: bool | None = None) -> pd.DataFrame:
     "`generate`, as a coroutine."
-    job = _Job(personas, tier, model.id, seed, attempts, format)
+    job = _Job(personas, tier, model, seed, attempts, format)
     while job.open:
         job.take(await model.acomplete(job.requests(), progress=progress))
     return _table(job)
 
-# %% ../nbs/05_generation.ipynb #d9b09f44
+# %% ../nbs/05_generation.ipynb #465b744a
 class _Job:
     "Which personas still lack a usable reply, and what they are asked next."
 
-    def __init__(self, personas, tier, generator, seed, attempts, format):
+    def __init__(self, personas, tier, model, seed, attempts, format):
         check(personas, "personas")
         if tier == "meta":
             raise ValueError("the tier 'meta' comes from the census and is not generated; sample it with us_adults().sample(...)")
         if attempts < 1:
             raise ValueError(f"attempts must be at least 1, got {attempts}")
-        self.tier, self.generator, self.seed, self.attempts, self.format = tier, generator, seed, attempts, format
+        self.tier, self.generator, self.room, self.seed, self.attempts, self.format = tier, model.id, getattr(model, "max_tokens", None) or 0, seed, attempts, format
         self.wanted = tier_attributes(tier)
         self.personas = personas.reset_index(drop=True)
         self.rows = self.personas.to_dict("records")
@@ -378,10 +378,10 @@ class _Job:
 
     def _request(self, i: int, seed: int) -> Request:
         if self.tier == "descriptive":
-            return Request(prompt("descriptive", persona=self.shown[i]), max_tokens=160, seed=seed, draw=self.round)
+            return Request(prompt("descriptive", persona=self.shown[i]), max_tokens=max(160, self.room), seed=seed, draw=self.round)
         missing = self.missing(self.rows[i])
         messages = prompt(self.tier, persona=self.shown[i], fields=fields([a for a in self.wanted if a in missing or a.name in WORK and WORK[1] in {m.name for m in missing}]))
-        return Request(messages, schema=schema(missing, self.rows[i]), max_tokens=500, seed=seed, draw=self.round)
+        return Request(messages, schema=schema(missing, self.rows[i]), max_tokens=max(500, self.room), seed=seed, draw=self.round)
 
     def take(self, replies: pd.DataFrame) -> None:
         again = []

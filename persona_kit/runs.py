@@ -673,7 +673,7 @@ def _save_notebook(notebook: Any, folder: Path, secrets: list[str]) -> Any:
         temporary.unlink(missing_ok=True)
     return clean
 
-# %% ../nbs/12_runs.ipynb #46162002
+# %% ../nbs/12_runs.ipynb #c43e0c09
 def run(experiment: str | Path, parameters: dict | None = None, *, out: str | Path = "runs", progress: bool = True) -> Path:
     """Run an experiment and keep all that belongs to it in a new folder.
 
@@ -720,14 +720,15 @@ def run(experiment: str | Path, parameters: dict | None = None, *, out: str | Pa
     manifest |= {"status": "failed" if error else "ok", "ended": datetime.now().astimezone().isoformat(timespec="seconds"), "error": error,
                  "seconds": round(time.perf_counter() - began, 1), "usage": results.get("usage")}
     manifest = _scrub(manifest, secrets)
-    _save_json(folder / "manifest.json", manifest)
     clean = _save_notebook(notebook, folder, secrets)
     _save_pictures(clean, folder)
     try:
-        (folder / "report.html").write_text(_report(clean, manifest), encoding="utf-8")
+        (folder / ".report.html").write_text(_report(clean, manifest), encoding="utf-8")
+        os.replace(folder / ".report.html", folder / "report.html")
     except Exception:
         if not error:  # a failed run is told as such, whatever became of its report
             raise
+    _save_json(folder / "manifest.json", manifest)  # last: "ok" means that all of it is there
     if isinstance(fault, KeyboardInterrupt):
         raise KeyboardInterrupt(f"stopped; what it left is in {folder}")
     if error:

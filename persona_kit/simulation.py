@@ -355,7 +355,7 @@ async def aask(personas: pd.DataFrame, survey: Survey | Item, model: ChatModel, 
     first = await model.acomplete(job.first(), progress=progress)
     return _table(job, first, await model.acomplete(job.second(first), progress=progress) if mode == "reason" else None)
 
-# %% ../nbs/06_simulation.ipynb #877fb0cc
+# %% ../nbs/06_simulation.ipynb #0d0d33f1
 class _Job:
     "All questions of one call to `ask`, what was shown for each, and how its reply is read."
 
@@ -383,14 +383,18 @@ class _Job:
         options = "\n".join(f"{letter}. {o}" for letter, o in zip(LETTERS, self.orders[i], strict=False))
         return prompt("reason" if self.mode == "reason" else "choice", persona=person["text"], question=item.text, options=options)
 
+    def room(self, least: int) -> int:
+        "Tokens for a reply: enough for its form, and more if the model was given more (some think before they answer)."
+        return max(least, getattr(self.model, "max_tokens", None) or 0)
+
     def settings(self, i: int) -> dict[str, Any]:
         if self.mode == "probability":
             return {"max_tokens": 1, "top_logprobs": 20}
-        return {"max_tokens": 32} if self.free else {"max_tokens": 16, "choices": tuple(LETTERS[:len(self.orders[i])])}
+        return {"max_tokens": self.room(32)} if self.free else {"max_tokens": 16, "choices": tuple(LETTERS[:len(self.orders[i])])}
 
     def first(self) -> list[Request]:
         seeds: Any = self.seeds() if self.rows else []
-        thinking = {"max_tokens": 200} if self.mode == "reason" else None
+        thinking = {"max_tokens": self.room(200)} if self.mode == "reason" else None
         return [Request(self.messages(i), seed=int(seeds[i]), draw=self.rows[i][2], **(thinking or self.settings(i))) for i in self.asked]
 
     def second(self, first: pd.DataFrame) -> list[Request]:
@@ -434,13 +438,13 @@ def _table(job: _Job, first: pd.DataFrame, last: pd.DataFrame | None) -> pd.Data
     kinds = {"prompt_tokens": "Int64", "completion_tokens": "Int64", "option": "str", "reason": "str", "request_key": "str"}
     return check(frame.astype(kinds), "answers")
 
-# %% ../nbs/06_simulation.ipynb #8696c4de
+# %% ../nbs/06_simulation.ipynb #548f8ec0
 def _row(job: _Job, i: int, reply: dict | None, drawn: float) -> dict[str, Any]:
     person, item, draw = job.rows[i]
     row = {"item_id": item.item_id, "draw": draw, "order": list(job.orders[i]), "simulator": job.model.id, "mode": job.mode,
            **{c: person.get(c) for c in ("persona_id", "tier", "generator", "state", "weight")}}
     if reply is None:
-        return row | {"status": "invalid", "raw": "", "reason": f"not asked: the persona's status is {person['status']}"}
+        return row | {"status": person["status"], "raw": "", "reason": f"not asked: the persona's status is {person['status']}"}
     answer = _read(job, i, reply, drawn)
     if answer.get("option") in item.refusals:
         answer |= {"option": None, "status": "refusal", "reason": answer["option"]}

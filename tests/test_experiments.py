@@ -10,7 +10,6 @@ from persona_kit.runs import run
 from persona_kit.tables import check, data_path
 
 papermill = pytest.importorskip("papermill")
-RECORDED = data_path() / "recorded" / "election_forecast.jsonl.xz"
 SMALL = {"states": ["WY", "VT"], "n_per_state": 1, "years": [2020], "recorded": False, "n_boot": 50}
 
 
@@ -46,7 +45,6 @@ def test_no_cell_warns(live):
     assert not [t for t in loud if "Warning" in t]
 
 
-@pytest.mark.skipif(not RECORDED.exists(), reason="no recording in data/recorded")
 def test_the_recorded_run_needs_no_model(tmp_path, monkeypatch):
     monkeypatch.setenv("PERSONA_KIT_GGUF", str(tmp_path / "SmolLM2-135M-Instruct.gguf"))    # no such file: a model could not start
     folder = run("election_forecast", {"store": str(tmp_path / "replies.sqlite"), "n_boot": 50}, out=tmp_path / "runs", progress=False)
@@ -65,7 +63,6 @@ def test_bad_parameters_are_refused(tmp_path, wrong, words):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.skipif(not RECORDED.exists(), reason="no recording in data/recorded")
 def test_the_tutorial_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     notebook = data_path().parent / "nbs" / "tutorials" / "first_look.ipynb"
