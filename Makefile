@@ -7,7 +7,7 @@ export PIP_REQUIRE_VIRTUALENV := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_RETRIES := 10
 export PIP_TIMEOUT := 60
-unexport PYTHONPATH PYTHONHOME
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 	"$$p" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
