@@ -145,6 +145,14 @@ def _side(share: np.ndarray) -> np.ndarray:
 _RUN = ["tier", "generator", "simulator", "mode"]
 _TIER_ORDER = ("meta", "objective_tabular", "subjective_tabular", "descriptive")
 
+
+def _in_order(runs: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    "Sorted by the ladder of the tiers, where there are tiers, then by the other keys."
+    if "tier" in keys:
+        runs = runs.assign(_rank=[_TIER_ORDER.index(t) if t in _TIER_ORDER else len(_TIER_ORDER) for t in runs["tier"]])
+        return runs.sort_values(["_rank", *keys], ignore_index=True).drop(columns="_rank")
+    return runs.sort_values(keys, ignore_index=True)
+
 # %% ../nbs/08_elections.ipynb #6431c3e1
 @dataclass(frozen=True)
 class _Ballots:
@@ -267,8 +275,7 @@ def _count(answers: pd.DataFrame, personas: pd.DataFrame | None, years: int | It
         raise TableError(f"answers: persona {twice!r} has more than one state")
     keys = [*_RUN, "year"]
     runs = rows[keys].drop_duplicates()
-    runs = runs.assign(_rank=[_TIER_ORDER.index(t) if t in _TIER_ORDER else len(_TIER_ORDER) for t in runs["tier"]])
-    runs = runs.sort_values(["_rank", *keys], ignore_index=True).drop(columns="_rank")
+    runs = _in_order(runs, keys)
     run = rows[keys].merge(runs.assign(_run=range(len(runs))), on=keys, how="left")["_run"].to_numpy(int)
     persona = pd.Index(people["persona_id"]).get_indexer(rows["persona_id"])
     states = sorted(people["state"].unique())
@@ -508,7 +515,7 @@ def position_bias(answers: pd.DataFrame, *, by: str | Sequence[str] | None = Non
     absent = [c for c in ("persona_id", "option", "order", "status", *keys) if c not in answers]
     if absent:
         raise TableError(f"answers: missing column {', '.join(absent)}")
-    groups = answers[keys].drop_duplicates(ignore_index=True) if keys else pd.DataFrame(index=[0])
+    groups = _in_order(answers[keys].drop_duplicates(), keys) if keys else pd.DataFrame(index=[0])
     number = np.zeros(len(answers), int)
     if keys:
         number = answers[keys].merge(groups.assign(_group=range(len(groups))), on=keys, how="left")["_group"].to_numpy(int)
