@@ -475,6 +475,16 @@ def _schema_format(schema: dict) -> dict[str, Any]:
     return {"response_format": {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema, "strict": True}}}
 
 
+def _without_lengths(schema: Any) -> Any:
+    "OpenAI refuses a schema with lengths of texts; other servers keep them."
+    if isinstance(schema, list):
+        return [_without_lengths(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    limits = ("minLength", "maxLength") if schema.get("type") == "string" else ()
+    return {k: _without_lengths(v) for k, v in schema.items() if k not in limits}
+
+
 def _only(choices: list[str], embedded: bool) -> dict[str, Any]:
     if embedded:
         return {"grammar": "root ::= " + " | ".join(json.dumps(c, ensure_ascii=False) for c in choices)}
@@ -482,7 +492,7 @@ def _only(choices: list[str], embedded: bool) -> dict[str, Any]:
     return _schema_format({"type": "object", "properties": answer, "required": ["answer"], "additionalProperties": False})
 
 # %% ../nbs/03_chat.ipynb #1cb3c279
-def _body(resolved: dict, unsupported: set[str], embedded: bool = False) -> dict[str, Any]:
+def _body(resolved: dict, unsupported: set[str], embedded: bool = False, openai: bool = False) -> dict[str, Any]:
     body: dict[str, Any] = {"model": resolved["model"], "messages": resolved["messages"]}
     body |= {k: resolved[k] for k in ("max_tokens", "temperature", "top_p") if resolved[k] is not None}
     if resolved["seed"] is not None:
@@ -490,7 +500,7 @@ def _body(resolved: dict, unsupported: set[str], embedded: bool = False) -> dict
     if resolved["top_logprobs"] is not None:
         body |= {"logprobs": True, "top_logprobs": resolved["top_logprobs"]}
     if resolved["schema"] is not None:
-        body |= _schema_format(resolved["schema"])
+        body |= _schema_format(_without_lengths(resolved["schema"]) if openai else resolved["schema"])
     elif resolved["choices"] is not None:
         body |= _only(resolved["choices"], embedded)
     if embedded:
@@ -748,7 +758,8 @@ class ChatModel(_Endpoint):
     concurrency, requests_per_minute, tokens_per_minute : optional
         Requests in flight (4 for the embedded model, else 16) and limits of the endpoint.
     prices : tuple of two floats, optional
-        Price of a million tokens of prompt and of reply; `usage` then counts the cost.
+        Price of a million tokens of prompt and of reply; `usage` then counts the cost (for an endpoint that reports no tokens: estimated
+        from the length of the texts).
     max_cost : float, optional
         Stop, with a `ChatError`, before more than this is spent by this object. Needs `prices`.
     store : str, Path, ReplyStore or False, optional
@@ -962,7 +973,7 @@ async def _ask(model: _Endpoint, call: _Call, client: Any, key: str, resolved: d
     attempt = 0
     while call.stop is None:
         await call.pause(max(model._pacer.take(), model._tokens.take(sum(_expected(resolved)))))
-        body, start = _body(resolved, model._unsupported, model.embedded), time.monotonic()
+        body, start = _body(resolved, model._unsupported, model.embedded, model.base_url is None and not model.embedded), time.monotonic()
         try:
             async with asyncio.timeout(model.timeout):
                 data = await client.post("/chat/completions", body=body, cast_to=object)
@@ -1008,7 +1019,8 @@ def _answered(model: _Endpoint, call: _Call, key: str, resolved: dict, reply: di
     model._usage["sent"] += 1
     for name, count in tokens.items():
         model._usage[name] += count or 0
-    used = [tokens["prompt_tokens"] or 0, tokens["completion_tokens"] or 0]
+    guess = (_expected(resolved)[0], len(reply["text"]) // 3 + 1)  # for a server that counts nothing
+    used = [g if t is None else t for t, g in zip((tokens["prompt_tokens"], tokens["completion_tokens"]), guess, strict=True)]
     model._tokens.give_back(sum(_expected(resolved)) - sum(used))
     if model.prices is not None:
         model._usage["cost"] += _cost(model, used)

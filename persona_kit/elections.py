@@ -568,8 +568,9 @@ def evaluate(answers: pd.DataFrame, personas: pd.DataFrame | None = None, years:
         One row per tier, generator, simulator, mode and year (kind "personas"), and per baseline and year (kind "baseline").
         Each with its `_low` and `_high`: bias, mae, rmse (points), correlation, states_called, electoral_votes (Democratic; a tie counts
         half), popular_vote (states weighted by their real two-party votes), alignment; also first_option_share and mae_noise.
-        Further n_states (with a share), n (answers), valid_rate, refusal_rate, invalid_rate, and for the same states
-        electors, real_electoral_votes, real_popular_vote.
+        Further n_states (with a share), n (answers); of these valid_rate, refusal_rate, invalid_rate (replies that name no option) and
+        missing_rate (no reply: filtered, failed, or a persona without usable text), which sum to 1; and for the same states electors,
+        real_electoral_votes, real_popular_vote.
 
     Raises
     ------
@@ -606,8 +607,11 @@ def _summary(shares: np.ndarray, draws: np.ndarray | None, states: list[str], ye
 
 # %% ../nbs/08_elections.ipynb #c985e388
 def _rates(ballots: _Ballots, run: int) -> dict[str, float]:
-    n, valid, refused = (int(x[run].sum()) for x in (ballots.asked, ballots.valid, ballots.refused))
-    return {"n": n, "valid_rate": valid / n, "refusal_rate": refused / n, "invalid_rate": (n - valid - refused) / n}
+    rows = ballots.rows[ballots.rows["_run"] == run]
+    kind = rows["status"].map({"ok": "valid", "refusal": "refusal", "invalid": "invalid", "truncated": "invalid"}).fillna("missing")
+    if "request_key" in rows:
+        kind = kind.mask(kind.eq("invalid") & rows["request_key"].isna(), "missing")
+    return {"n": len(rows)} | {f"{name}_rate": float(kind.eq(name).mean()) for name in ("valid", "refusal", "invalid", "missing")}
 
 # %% ../nbs/08_elections.ipynb #8ebcac71
 def _noise_part(noise: np.ndarray, ci: float) -> dict[str, float]:

@@ -13,12 +13,24 @@ from typing import Any
 import pandas as pd
 
 from .chat import ChatModel, Request
-from .personas import NOT_WORKING, OBJECTIVE, TIERS, WORK, Attribute, prompt, render, tier_attributes
+from .personas import NOT_WORKING, OBJECTIVE, SUBJECTIVE, TIERS, WORK, Attribute, prompt, render, tier_attributes
 from .tables import STATES, check, row_seeds
 
 # %% ../nbs/05_generation.ipynb #12380fd6
 _HISPANIC = ("Central American", "Cuban", "Dominican", "Mexican", "Puerto Rican", "South American", "Spanish", "other")
-_NOT_HISPANIC = ("Cuban", "Dominican", "Mexican", "Puerto Rican")
+_LATIN = ("Cuban", "Dominican", "Mexican", "Puerto Rican", "Spanish")  # who names one of these counts as Hispanic in the census
+_ASIAN, _BLACK = ("Chinese", "Filipino", "Indian", "Japanese", "Korean", "Vietnamese"), ("African American", "African", "Caribbean")
+_NATIVE, _PACIFIC = ("American Indian",), ("Pacific Islander",)
+_EUROPEAN = ("Dutch", "English", "French", "German", "Irish", "Italian", "Norwegian", "Polish", "Portuguese", "Russian", "Scottish", "Swedish")
+_ANCESTRY_EXCLUDED = {
+    "White": (*_LATIN, *_ASIAN, *_BLACK, *_NATIVE, *_PACIFIC, "Central American"),
+    "Black": (*_LATIN, *_ASIAN, *_EUROPEAN, *_NATIVE, *_PACIFIC, "Arab"),
+    "Asian": (*_LATIN, *_EUROPEAN, *_BLACK, *_NATIVE, *_PACIFIC, "Arab", "Central American", "South American"),
+    "American Indian or Alaska Native": (*_LATIN, *_EUROPEAN, *_ASIAN, *_BLACK, *_PACIFIC, "Arab"),
+    "Native Hawaiian or Pacific Islander": (*_LATIN, *_EUROPEAN, *set(_ASIAN) - {"Filipino"}, *_BLACK, *_NATIVE, "Arab", "Central American", "South American"),
+    "Some other race": (*_LATIN, *_ASIAN, *_NATIVE, *_PACIFIC, "African American"),
+    "Two or more races": _LATIN,
+}
 
 # %% ../nbs/05_generation.ipynb #48b1b061
 def allowed(attribute: Attribute, person: dict) -> tuple[str, ...]:
@@ -34,7 +46,8 @@ def allowed(attribute: Attribute, person: dict) -> tuple[str, ...]:
     -------
     tuple of str
         A veteran is at least 20, a retired person at least 45; Medicare starts at 65 (for the disabled it starts earlier,
-        which is left aside); the ancestry fits the Hispanic origin.
+        which is left aside); the ancestry is one by which people of that race or Hispanic origin describe themselves. Who reports
+        one race is taken at their word: the ancestries behind another race are left to those of two or more.
     """
     age, race = person.get("age"), person.get("race_ethnicity")
     excluded: set[str] = set()
@@ -43,11 +56,12 @@ def allowed(attribute: Attribute, person: dict) -> tuple[str, ...]:
         value, least = young.get(attribute.name, ("", 0))
         excluded |= {value} if age < least else set()
     if attribute.name == "ancestry" and isinstance(race, str):
-        excluded |= set(_NOT_HISPANIC) if race != "Hispanic" else set(attribute.values) - set(_HISPANIC)
+        excluded |= set(attribute.values) - set(_HISPANIC) if race == "Hispanic" else set(_ANCESTRY_EXCLUDED.get(race, ()))
     return tuple(v for v in attribute.values if v not in excluded)
 
 # %% ../nbs/05_generation.ipynb #9c69d05e
-_TEXT = {"type": "string", "maxLength": 60}
+_TEXT, _PHRASE = {"type": "string", "maxLength": 60}, {"type": "string", "minLength": 12, "maxLength": 60}
+_FREE = "in your own words"
 
 # %% ../nbs/05_generation.ipynb #936c4cd3
 def schema(attributes: list[Attribute], person: dict) -> dict[str, Any]:
@@ -63,7 +77,7 @@ def schema(attributes: list[Attribute], person: dict) -> dict[str, Any]:
     dict
         Closed lists as enums without the excluded values; work, if asked for, as one of two objects.
     """
-    one = {a.name: {"type": "string", "enum": list(allowed(a, person))} if a.values else _TEXT for a in attributes}
+    one = {a.name: {"type": "string", "enum": list(allowed(a, person))} if a.values else _TEXT if a.name in WORK else _PHRASE for a in attributes}
     work = [n for n in WORK if n in one]
     if not work:
         return _object(one)
@@ -93,12 +107,16 @@ def _work(one: dict, names: list[str], person: dict, works: bool) -> dict[str, A
     return _object(kept)
 
 # %% ../nbs/05_generation.ipynb #3d9a552d
-def fields(attributes: list[Attribute]) -> str:
+def fields(attributes: list[Attribute], person: dict | None = None, *, seed: int | None = None) -> str:
     """The attributes and their values in words, for the prompt.
 
     Parameters
     ----------
     attributes : list of Attribute
+    person : dict, optional
+        Only the values that this person's facts allow; see `allowed`.
+    seed : int, optional
+        Draws the order of the values of each attribute; without it they stand as in the attribute.
 
     Returns
     -------
@@ -106,14 +124,22 @@ def fields(attributes: list[Attribute]) -> str:
         A line per key.
     """
     def values(a):
-        return " | ".join(a.values) if a.values else "a few words"
+        return ": " + " | ".join(_drawn_order(a, allowed(a, person or {}), seed)) if a.values else f" ({_FREE})"
 
-    lines = [f'"{a.name}": {values(a)}' for a in attributes if a.name not in WORK]
+    lines = [f'"{a.name}"{values(a)}' for a in attributes if a.name not in WORK]
     work = [a for a in attributes if a.name in WORK]
     if work:
-        inside = ", ".join(f'"{a.name}": {values(a)}' for a in work)
+        inside = ", ".join(f'"{a.name}"{values(a)}' for a in work)
         lines.append(f'"work": an object with {inside}; for those who do not work only "employment" and "income"')
     return "\n".join(lines)
+
+
+def _drawn_order(attribute: Attribute, values: tuple[str, ...], seed: int | None) -> tuple[str, ...]:
+    if seed is None:
+        return values
+    if attribute.ordered:
+        return values[::-1] if row_seeds(seed, attribute.name, "reversed")[0] % 2 else values
+    return tuple(values[i] for i in row_seeds(seed, attribute.name, values).argsort())
 
 # %% ../nbs/05_generation.ipynb #7b792d79
 def parse_attributes(text: str, attributes: list[Attribute], person: dict) -> tuple[dict[str, str], str, str]:
@@ -153,6 +179,8 @@ def parse_attributes(text: str, attributes: list[Attribute], person: dict) -> tu
             continue
         if not isinstance(value, str) or not value.strip():
             invalid.append(f"{a.name}: missing")
+        elif not a.values and _is_echo(value):
+            invalid.append(f"{a.name}: {value!r} stands in the request and says nothing")
         elif not a.values:
             values[a.name] = " ".join(value.split())
             wrong += contradictions(values[a.name], person)
@@ -178,6 +206,15 @@ def _first_object(text: str) -> dict | None:
         return found if isinstance(found, dict) else None
     return None
 
+
+def _is_echo(value: str) -> bool:
+    "Whether free text is only the name of an attribute, or the hint of the prompt."
+    words = re.sub(r"[\W_]+", " ", value).strip().casefold()
+    return words == _FREE or words in _ATTRIBUTE_NAMES
+
+
+_ATTRIBUTE_NAMES = {a.label for a in (*OBJECTIVE, *SUBJECTIVE)}
+
 # %% ../nbs/05_generation.ipynb #c307fcd6
 def _same(name: str, said, fact) -> bool:
     said, fact = str(said).strip().casefold(), str(fact).strip().casefold()
@@ -192,17 +229,10 @@ _UNITS = {w: i for i, w in enumerate("zero one two three four five six seven eig
                                      "seventeen eighteen nineteen".split())}
 _TENS = {w: 10 * i for i, w in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
 _NUMBER = r"(\d{1,3}|(?:" + "|".join(_TENS) + r")(?:[- ](?:one|two|three|four|five|six|seven|eight|nine))?|eighteen|nineteen)"
-_I_AM = r"\b(?:I am|I['’]m|[Aa]s|My name is \w+(?: \w+)?,? and I am|being)"
-_AGE = (rf"{_I_AM}(?: now| currently| just)? (?:an? )?(?:[a-z]+ ){{0,2}}?{_NUMBER}[- ]years?[- ]old", rf"\bI(?: am|['’]m)(?: now)? {_NUMBER}(?=\s*(?:[.,;!]|and\b|$))",
-        rf"^(?:An? |This |Meet an? )?{_NUMBER}[- ]years?[- ]old", r"^\W*[Aa]ge:? (\d{1,3})")
-_MEN, _WOMEN = "man|male|boy|guy|gentleman|father|husband|grandfather|son", "woman|female|girl|lady|mother|wife|grandmother|daughter"
-_SEX = rf"{_I_AM} (?:an?|the|just an?) (?:[\w'’-]+,? ){{0,5}}?({_MEN}|{_WOMEN})\b"
-_HOME = r"\b(?:live|living|reside|residing|based|resident|home is|settled)\b(?: here)?(?: in| of)?(?: the)?(?: (?:state|city|town|heart|suburbs) of)?(?: [A-Z][\w.]+(?: [A-Z][\w.]+)?,)? ({states})\b"
-_RACE = {"white": "White", "caucasian": "White", "black": "Black", "african american": "Black", "african-american": "Black", "asian": "Asian",
-         "asian american": "Asian", "hispanic": "Hispanic", "latino": "Hispanic", "latina": "Hispanic",
-         "native american": "American Indian or Alaska Native", "native hawaiian": "Native Hawaiian or Pacific Islander"}
-_DEGREE = (("bachelor", "Bachelor's degree"), ("master", "Graduate or professional degree"), ("ph", "Graduate or professional degree"), ("doctor", "Graduate or professional degree"))
-_STATE_NAMES = "|".join(sorted(STATES.values(), key=len, reverse=True))
+_OLD = rf"{_NUMBER}[- ]years?[- ]old(?!['’])"
+_MEN = "man|male|boy|guy|gentleman|father|dad|husband|grandfather|grandpa|son|businessman|widower"
+_WOMEN = "woman|female|girl|lady|mother|mom|mum|wife|grandmother|grandma|daughter|businesswoman|housewife|widow"
+_SEX = rf"\b({_MEN}|{_WOMEN})\b(?!['’]| (?:scouts?|figure|tongue|friend|power)\b)"
 
 # %% ../nbs/05_generation.ipynb #572b946c
 def contradictions(text: str, person: dict) -> list[str]:
@@ -220,55 +250,138 @@ def contradictions(text: str, person: dict) -> list[str]:
         One entry per contradiction, with the words and the fact.
     """
     found = []
-    for pattern in _AGE if person.get("age") is not None and not pd.isna(person["age"]) else ():
-        found += [f"age: {m[0]!r}, but the census says {person['age']}" for m in re.finditer(pattern, text) if _years(m[1]) != int(person["age"])]
-    sex = person.get("sex")
-    for m in re.finditer(_SEX, text, flags=re.I):
-        said = "Male" if re.fullmatch(_MEN, m[1], flags=re.I) else "Female"
-        if sex in ("Male", "Female") and said != sex:
-            found.append(f"sex: {m[0]!r}, but the census says {sex}")
-    found += _pronouns(text, sex) + _places(text, person.get("state")) + _origins(text, person) + _degrees(text, person.get("education"))
+    for name, said in (("age", _ages), ("sex", _sexes), ("state", _places), ("race_ethnicity", _origins), ("education", _degrees)):
+        fact = person.get(name)
+        if fact is not None and not pd.isna(fact):
+            words = said(text, STATES.get(fact, fact) if name == "state" else fact)
+            found += [f"{name.split('_')[0]}: {w!r}, but the census says {fact}" for w in words]
     return list(dict.fromkeys(found))
 
 # %% ../nbs/05_generation.ipynb #cfb4d2bf
+_STOP = set("a an the who whom with from in of for at that to by on but than my his her our their is was are were am i we it he she they as because when "
+            "where while so or if not living working".split())
+_ANYONE_ELSE = re.compile(r"\b(?:my|our|his|her|their|with|was|were|when|met|love|loved|married|know|knew|see|saw|have|had|to|who)\b", re.I)
+
+
+def _descriptions(text: str) -> list[str]:
+    "The noun phrases by which a text describes its speaker: after \"I am a\" or \"As a\", and in the opening sentence any N-year-old who is not somebody else."
+    starts = [m.end() for m in re.finditer(rf"(?:\bI(?: am|['’]m)(?: now| currently| just| still| also)?(?: {_NUMBER},)?|\bbeing|(?:^|[.!?,;]\s+|\band )[Aa]s)"
+                                           r" (?:just )?(?:an?|the)? ?(?=[\w'’-])", text)]
+    opening = re.split(r"(?<=[.!?])\s", text, maxsplit=1)[0]
+    for m in re.finditer(_OLD, opening):
+        somebody_else = _ANYONE_ELSE.search(opening[:m.start()]) or re.match(r"[^,.]*\bis my\b", opening[m.end():])
+        if _years(m[1]) > 17 and not somebody_else:
+            starts.append(m.start())
+    return [_phrase(text[start:]) for start in starts]
+
+
+def _phrase(text: str) -> str:
+    words = []
+    for word in re.match(r"(?:[\w'’-]+(?:, | |(?=\W|$))){0,8}", text)[0].split():  # type: ignore[index]
+        if word.strip(",").casefold() in _STOP:
+            break
+        words.append(word)
+    return " ".join(words).rstrip(",")
+
+# %% ../nbs/05_generation.ipynb #a8e2a295
+_PAST = r"(?:\w+ed|was|had|did|went|left|came|got|took|made|began|met|fell|lost|found|grew|saw|knew|thought|felt|became|won|ran|sang|wrote|bought|spent|taught|fought|used)"
+_DECADES = {**{f"{w[:-1]}ies": n for w, n in _TENS.items()}, **{f"{n}s": n for n in _TENS.values()}}
+_AGE = (rf"\bI(?: am|['’]m)(?: now| currently| only| just)? {_NUMBER}(?=\s*(?:[.,;!]|and (?!an? (?:half|quarter))|years? old\b|$))", r"^\W*[Aa]ge:? (\d{1,3})",
+        rf"\b[Aa]t(?: the age of)? {_NUMBER}(?: years old)?,? I(?:['’]m|['’]ve| am| have| still| now)\b")
+
+
+def _ages(text: str, age) -> list[str]:
+    said = [(m[0], _years(m[1])) for pattern in _AGE for m in re.finditer(pattern, text)]
+    said += [(phrase, _years(m[1])) for phrase in _descriptions(text) for m in re.finditer(_OLD, phrase)
+             if not re.search(rf"\b[Aa]s an? (?:[\w'’-]+ )?{re.escape(phrase)},? I {_PAST}\b", text)]
+    wrong = [words for words, years in said if years != int(age)]
+    turned = re.finditer(rf"\bI(?:['’]ve| have)?(?: just| recently)? turned {_NUMBER}(?= (?:last|this)\b|[.,])", text)
+    wrong += [m[0] for m in turned if int(age) - _years(m[1]) not in (0, 1)]
+    decades = re.finditer(rf"\bI(?: am|['’]m)(?: now| already)? in my (?:early |mid[- ]?|late )?({'|'.join(_DECADES)})\b", text)
+    return wrong + [m[0] for m in decades if int(age) // 10 * 10 != _DECADES[m[1]]]
+
+
 def _years(words: str) -> int:
     if words.isdigit():
         return int(words)
     return sum(_TENS.get(w, _UNITS.get(w, 0)) for w in re.split(r"[- ]", words.casefold()))
 
-# %% ../nbs/05_generation.ipynb #a8e2a295
-def _pronouns(text: str, sex) -> list[str]:
+# %% ../nbs/05_generation.ipynb #18f83dc5
+def _sexes(text: str, sex) -> list[str]:
+    if sex not in ("Male", "Female"):
+        return []
+    said = [(phrase, m[1]) for phrase in _descriptions(text) for m in re.finditer(_SEX, phrase, flags=re.I)]
+    wrong = [words for words, noun in said if ("Male" if re.fullmatch(_MEN, noun, flags=re.I) else "Female") != sex]
+    return wrong + _pronouns(text, sex)
+
+
+def _pronouns(text: str, sex: str) -> list[str]:
     "A portrait in the third person: whose pronouns?"
-    if sex not in ("Male", "Female") or re.search(r"\b(I|[Mm]y|[Mm]e)\b", text):
+    if re.search(r"\b(I|[Mm]y|[Mm]e)\b", text):
         return []
     he, she = len(re.findall(r"\b(?:he|his|him)\b", text, flags=re.I)), len(re.findall(r"\b(?:she|hers?)\b", text, flags=re.I))
     own, other = (he, she) if sex == "Male" else (she, he)
-    return [f"sex: spoken of as {'she' if sex == 'Male' else 'he'}, but the census says {sex}"] if other > own else []
-
-# %% ../nbs/05_generation.ipynb #18f83dc5
-def _places(text: str, state) -> list[str]:
-    home = STATES.get(state) if isinstance(state, str) else None
-    if home is None:
-        return []
-    text = re.sub(r"\bWashington,? D\.? ?C\.?", "District of Columbia", text)
-    pattern = _HOME.replace("{states}", _STATE_NAMES)
-    return [f"state: {m[0]!r}, but the census says {home}" for m in re.finditer(pattern, text) if m[1] != home]
+    return ["spoken of as " + ("she" if sex == "Male" else "he")] if other > own else []
 
 # %% ../nbs/05_generation.ipynb #29e749aa
-def _origins(text: str, person: dict) -> list[str]:
-    race = person.get("race_ethnicity")
-    if race not in set(_RACE.values()):
+_STATE_NAMES = "|".join(sorted(STATES.values(), key=len, reverse=True))
+_SOMEWHERE = (rf"(?: the)?(?: (?:state|city|town|heart|suburbs) of)?(?: [A-Z][\w.]+(?: [A-Z][\w.]+)?,)? ({_STATE_NAMES})\b"
+              r"(?! (?:Avenue|Street|Road|County|Beach|Island|University|(?<!New York )City)\b)")
+_HOME = (
+    rf"\b(?:I|[Ww]e)(?: now| currently| still| also)? (?:live|reside)(?: now| here| alone| happily| right| with (?:(?!\b(?:in|who|while)\b)[^.,;!?]){{1,40}}?)? in{_SOMEWHERE}",
+    rf"\b(?:I|[Ww]e)(?: am|['’]m| are|['’]re| (?:love|like|enjoy|hate))(?: now| currently| still)? (?:living|based|residing|settled) in{_SOMEWHERE}",
+    rf"(?:^|[.!?] )(?:Living|Based|Residing)(?: here)? in{_SOMEWHERE}",
+    rf"\bI(?: am|['’]m)(?: a| an)?(?: (?!(?:of|with|my)\b)[\w'’-]+){{0,5}}?(?: from| in| (?:resident|citizen) of){_SOMEWHERE}",
+    rf"\b(?:I|[Ww]e)(?:['’]ve| have)(?: always)? lived in{_SOMEWHERE} (?:all (?:my|our)|(?:my|our) (?:whole|entire)|for|since|ever)\b",
+    rf"\b[Mm]y home is(?: in)?{_SOMEWHERE}",
+)
+
+
+def _places(text: str, home) -> list[str]:
+    if home not in STATES.values():
         return []
-    pattern = rf"{_I_AM} (?:an?|the) (?:[\w'’-]+,? ){{0,3}}?({'|'.join(sorted(_RACE, key=len, reverse=True))}) (?:and \w+ )?(?:{_MEN}|{_WOMEN}|person|american|adult|parent)\b"
-    return [f"race: {m[0]!r}, but the census says {race}" for m in re.finditer(pattern, text, flags=re.I) if _RACE[m[1].casefold()] != race]
+    text = re.sub(r"\bWashington,? D\.? ?C\.?", "District of Columbia", text)
+    found = [m for pattern in _HOME for m in re.finditer(pattern, text)]
+    elsewhere = re.compile(r"\b(?:originally|not|visiting|on vacation|on my way|born|raised|interested|trained|educated|back)\b", re.I)
+    return [m[0] for m in found if m[1] != home and not elsewhere.search(m[0]) and (home, m[1]) != ("District of Columbia", "Washington")]
 
 # %% ../nbs/05_generation.ipynb #db290430
+_RACE = {"white": "White", "caucasian": "White", "black": "Black", "african american": "Black", "african-american": "Black",
+         "asian": "Asian", "asian american": "Asian", "asian-american": "Asian", "chinese": "Asian", "korean": "Asian", "japanese": "Asian",
+         "vietnamese": "Asian", "filipino": "Asian", "filipina": "Asian",
+         "hispanic": "Hispanic", "latino": "Hispanic", "latina": "Hispanic", "mexican": "Hispanic", "mexican american": "Hispanic",
+         "mexican-american": "Hispanic", "puerto rican": "Hispanic", "cuban": "Hispanic",
+         "native american": "American Indian or Alaska Native", "american indian": "American Indian or Alaska Native",
+         "native hawaiian": "Native Hawaiian or Pacific Islander"}
+_RACES = "|".join(sorted(_RACE, key=len, reverse=True))
+_ORIGIN = (rf"\b({_RACES})(?: and \w+| (?!collar|belt|tie)[\w-]+)? (?:{_MEN}|{_WOMEN}|person|american|adult|parent|individual|citizen|immigrant|veteran)\b",
+           rf"\b({'|'.join(r for r in _RACE if len(r) > 5 and r != 'native hawaiian')})$")
+
+
+def _origins(text: str, race) -> list[str]:
+    if race not in set(_RACE.values()) - {"Hispanic"}:  # Hispanics can be of any race
+        return []
+    said = [(phrase, m[1]) for phrase in _descriptions(text) for pattern in _ORIGIN for m in re.finditer(pattern, phrase, flags=re.I)]
+    said += [(m[0], m[1]) for m in re.finditer(rf"\bI(?: am|['’]m)(?: also| proudly)? ({_RACES})(?=\s*(?:[.,;!]|and\b|but\b|$))", text, flags=re.I)]
+    return [words for words, race_said in said if _RACE[race_said.casefold()] != race]
+
+# %% ../nbs/05_generation.ipynb #de97ee50
+_SCHOOL = ["Less than 9th grade", "9th to 12th grade, no diploma", "High school graduate", "Some college, no degree", "Associate's degree",
+           "Bachelor's degree", "Graduate or professional degree"]
+_DEGREES = {r"associate['’]s|associates?['’]? degree": 4, "(?:college |university )?degree in": 4, "(?:college|university) degree": 4, "bachelor(?:['’]?s| degree| of)": 5, "master['’]?s": 6,
+            r"ph\.?d": 6, "doctorate": 6, "(?:law|medical) degree": 6}
+_REACHED = (r"\b(?:I(?: have|['’]ve| hold| earned| received| got| graduated with)(?: both| got| earned)?"
+            r"|I(?: am|['’]m) (?:(?!\b(?:my|who|husband|wife|son|daughter)\b)[^.!?;]){1,60}? with) (?:an?|my) (?:[\w'’-]+ )?")
+
+
 def _degrees(text: str, education) -> list[str]:
-    order = ["Bachelor's degree", "Graduate or professional degree"]
-    reached = order.index(education) if education in order else -1
-    pattern = r"\b(?:I have|I hold|I earned|I received|I got)(?: both)? (?:an?|my) (?:[\w'’-]+ )?(bachelor|master|ph\.?d|doctorate)['’]?s?"
-    return [f"education: {m[0]!r}, but the census says {education}" for m in re.finditer(pattern, text, flags=re.I)
-            if isinstance(education, str) and order.index(next(d for w, d in _DEGREE if m[1].casefold().startswith(w))) > reached]
+    if education not in _SCHOOL:
+        return []
+    rank = _SCHOOL.index(education)
+    wrong = [m[0] for degree, least in _DEGREES.items() if rank < least for m in re.finditer(rf"{_REACHED}(?:{degree})", text, flags=re.I)]
+    for school, least in (("high school", 2), (r"(?:college|university|(?:[A-Z]\w+ )+(?:College|University)|the University of)", 4)):
+        wrong += [m[0] for m in re.finditer(rf"\bI(?:['’]ve| have)?(?: just| recently)? graduated(?: from)? {school}\b", text) if rank < least]
+    return wrong
 
 # %% ../nbs/05_generation.ipynb #a4b1456e
 def parse_narrative(text: str, person: dict, *, truncated: bool = False) -> tuple[dict[str, str], str, str]:
@@ -380,7 +493,8 @@ class _Job:
         if self.tier == "descriptive":
             return Request(prompt("descriptive", persona=self.shown[i]), max_tokens=max(160, self.room), seed=seed, draw=self.round)
         missing = self.missing(self.rows[i])
-        messages = prompt(self.tier, persona=self.shown[i], fields=fields([a for a in self.wanted if a in missing or a.name in WORK and WORK[1] in {m.name for m in missing}]))
+        asked = [a for a in self.wanted if a in missing or a.name in WORK and WORK[1] in {m.name for m in missing}]
+        messages = prompt(self.tier, persona=self.shown[i], fields=fields(asked, self.rows[i], seed=seed))
         return Request(messages, schema=schema(missing, self.rows[i]), max_tokens=max(500, self.room), seed=seed, draw=self.round)
 
     def take(self, replies: pd.DataFrame) -> None:

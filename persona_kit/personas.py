@@ -29,11 +29,14 @@ class Attribute:
         The closed list of values; empty for short free text.
     clause : str
         A sentence with `{v}` for the value.
+    ordered : bool
+        Whether the values are a scale, from one end to the other.
     """
 
     name: str
     values: tuple[str, ...]
     clause: str
+    ordered: bool = False
 
     @property
     def label(self) -> str:
@@ -73,7 +76,7 @@ OBJECTIVE = (
               "{my} occupation is in {v}."),
     Attribute("job", (), "{my} job: {v}."),
     Attribute("income", ("none", "under $15,000", "$15,000 to $34,999", "$35,000 to $49,999", "$50,000 to $74,999", "$75,000 to $99,999",
-                         "$100,000 or more"), "{my} own income in a year: {v}."),
+                         "$100,000 or more"), "{my} own income in a year: {v}.", ordered=True),
     Attribute("home", ("owned", "rented", "rent-free"), "{my} home is {v}."),
     Attribute("veteran", ("yes", "no"), "Veteran of the armed forces: {v}."),
     Attribute("disability", ("none", "hearing or sight", "walking", "memory or concentration", "self-care"), "Disability: {v}."),
@@ -85,11 +88,11 @@ WORK = ("employment", "class_of_worker", "industry", "occupation", "job", "incom
 # %% ../nbs/04_personas.ipynb #fd728546
 _LEVELS = ("low", "average", "high")
 SUBJECTIVE = (
-    *(Attribute(trait, _LEVELS, "{my} " + trait + " is {v}.")
+    *(Attribute(trait, _LEVELS, "{my} " + trait + " is {v}.", ordered=True)
       for trait in ("openness", "conscientiousness", "extraversion", "agreeableness", "neuroticism")),
-    Attribute("ideology", ("very liberal", "liberal", "moderate", "conservative", "very conservative"), "In politics {I} {am} {v}."),
+    Attribute("ideology", ("very liberal", "liberal", "moderate", "conservative", "very conservative"), "In politics {I} {am} {v}.", ordered=True),
     Attribute("party", ("strong Democrat", "Democrat", "leans Democrat", "independent", "leans Republican", "Republican", "strong Republican"),
-              "{my} party: {v}."),
+              "{my} party: {v}.", ordered=True),
     Attribute("religion", ("evangelical Protestant", "mainline Protestant", "Catholic", "Mormon", "Jewish", "Muslim", "Hindu", "Buddhist",
                            "another faith", "agnostic", "atheist", "nothing in particular"), "{my} religion: {v}."),
     Attribute("lifestyle", (), "{my} way of life: {v}."),

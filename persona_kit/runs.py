@@ -36,6 +36,7 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import pandas as pd
 
+from .chat import ChatError, _embedded_file, _embedded_id
 from .tables import data_path, write
 
 # %% ../nbs/12_runs.ipynb #d053158c
@@ -398,7 +399,19 @@ def _endpoint(values: dict) -> str | None:
     given = values.get("base_url")
     if not given and models == {"embedded"}:
         return "embedded"
-    return _without_credentials(given or os.environ.get("OPENAI_BASE_URL"))
+    return _without_credentials(given or os.environ.get("OPENAI_BASE_URL") or ("https://api.openai.com/v1" if models else None))
+
+
+def _models(values: dict) -> dict:
+    "Names as given; of the embedded one also the file that it is."
+    models = {k: v for k, v in values.items() if k in ("model", "generator", "simulator")}
+    if "embedded" not in models.values():
+        return models
+    try:
+        file = _embedded_file()
+    except ChatError:  # a run from stored replies needs no file
+        return models | {"embedded": _embedded_id(), "file": None}
+    return models | {"embedded": _embedded_id(), "file": file.name, "sha256": _sha256(file)}
 
 # %% ../nbs/12_runs.ipynb #69a9a5f0
 def _manifest(path: Path, values: dict) -> dict:
@@ -408,7 +421,7 @@ def _manifest(path: Path, values: dict) -> dict:
     return {
         "experiment": path.stem, "status": "running", "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "ended": None, "seconds": None, "parameters": shown, "seeds": seeds,
-        "models": {k: v for k, v in values.items() if k in ("model", "generator", "simulator")}, "endpoint": _endpoint(values),
+        "models": _models(values), "endpoint": _endpoint(values),
         "usage": None, "error": None, "python": platform.python_version(), "platform": platform.platform(terse=True),
         "packages": _versions(), "git": _git(path), "notebook": _sha256(path),
         "prompts": _checksums(data / "prompts") if (data / "prompts").is_dir() else {}, "data": _checksums(data, but="prompts/"),

@@ -11,6 +11,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -297,8 +298,14 @@ def _spelled(token: str, options: Sequence[str]) -> int | None:
     word = token.strip(" \t\n▁Ġ\"'“”*_()[].:")
     if len(word) == 1 and word in LETTERS[:len(options)]:
         return LETTERS.index(word)
-    starts = [i for i, o in enumerate(options) if word and o.casefold().startswith(word.casefold())]
-    return starts[0] if len(starts) == 1 and (len(word) >= 3 or len(word) == len(options[starts[0]])) else None
+    names = _spellings(tuple(options))
+    starts = {i for name, i in names.items() if word and name.startswith(word.casefold())}
+    return starts.pop() if len(starts) == 1 and (len(word) >= 3 or word.casefold() in names) else None
+
+
+@lru_cache(maxsize=1024)
+def _spellings(options: tuple[str, ...]) -> dict[str, int]:
+    return {o.casefold(): i for i, o in enumerate(options)} | _names(options)
 
 # %% ../nbs/06_simulation.ipynb #3594fb77
 MODES = ("choice", "reason", "probability")
@@ -372,6 +379,7 @@ class _Job:
         self.rows = [(p, item, d) for p in self.people for item in self.survey for d in range(draws)]
         self.orders = [option_order(item, seed, p["persona_id"], d, shuffle=shuffle) for p, item, d in self.rows]
         self.thoughts: dict[int, str] = {}
+        self.thinking: dict[int, dict] = {}
         self.asked = [i for i, (p, _, _) in enumerate(self.rows) if p.get("status", "ok") == "ok"]
 
     def seeds(self) -> np.ndarray:
@@ -400,7 +408,8 @@ class _Job:
     def second(self, first: pd.DataFrame) -> list[Request]:
         "The letter, after the reasoning; asked where there is any reasoning."
         seeds: Any = self.seeds() if self.rows else []
-        self.thoughts = {i: r["text"].strip() for i, r in zip(self.asked, first.to_dict("records"), strict=True)
+        self.thinking = dict(zip(self.asked, first.to_dict("records"), strict=True))
+        self.thoughts = {i: r["text"].strip() for i, r in self.thinking.items()
                          if r["status"] in ("ok", "truncated") and isinstance(r["text"], str) and r["text"].strip()}
         return [Request([*self.messages(i), {"role": "assistant", "content": thought}, *prompt("reason_answer")], seed=int(seeds[i]),
                         draw=self.rows[i][2], **self.settings(i)) for i, thought in self.thoughts.items()]
@@ -450,8 +459,13 @@ def _row(job: _Job, i: int, reply: dict | None, drawn: float) -> dict[str, Any]:
         answer |= {"option": None, "status": "refusal", "reason": answer["option"]}
     if i in job.thoughts:
         answer |= {"reason": job.thoughts[i]}
-    return row | {"raw": reply["text"], "request_key": reply["request_key"], "prompt_tokens": reply["prompt_tokens"],
-                  "completion_tokens": reply["completion_tokens"]} | answer
+    tokens = {c: _total(reply[c], job.thinking[i][c] if i in job.thoughts else None) for c in ("prompt_tokens", "completion_tokens")}
+    return row | {"raw": reply["text"], "request_key": reply["request_key"], **tokens} | answer
+
+
+def _total(*tokens) -> int | None:
+    known = [int(t) for t in tokens if not pd.isna(t)]
+    return sum(known) if known else None
 
 # %% ../nbs/06_simulation.ipynb #20c44e8f
 def _read(job: _Job, i: int, reply: dict, drawn: float) -> dict[str, Any]:

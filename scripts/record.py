@@ -40,16 +40,17 @@ class Recorder(ChatModel):
         return replies
 
 
-model = Recorder("embedded", store=store, concurrency=1)
+writer = Recorder("embedded", store=store, concurrency=1, temperature=float(defaults["generator_temperature"]))
+voter = Recorder("embedded", store=store, concurrency=1, temperature=float(defaults["temperature"]))
 for n in range(1, args.n + 1):
     for state in list(STATES)[part - 1::of]:
         meta = us_adults().sample(per_state=n, states=[state], seed=seed).tail(1)
-        objective = generate(meta, "objective_tabular", model, seed=seed)
-        subjective = generate(objective, "subjective_tabular", model, seed=seed)
-        for personas in (meta, objective, subjective, generate(meta, "descriptive", model, seed=seed)):
-            ask(personas, survey, model, seed=seed)
+        objective = generate(meta, "objective_tabular", writer, seed=seed)
+        subjective = generate(objective, "subjective_tabular", writer, seed=seed)
+        for personas in (meta, objective, subjective, generate(meta, "descriptive", writer, seed=seed)):
+            ask(personas, survey, voter, seed=seed)
     print(f"{n} of {args.n} personas per state, {len(used)} replies", flush=True)
-model.close()
+store.close()
 if of == 1:
     kept = ReplyStore(":memory:")
     rows = store.get(sorted(used))

@@ -177,6 +177,15 @@ def test_max_cost(server, tmp_path):
     assert 5 <= len(m.store) <= 10 and m.usage["cost"] == pytest.approx(0.01 * len(m.store)) and m.usage["cost"] <= 0.1
 
 
+def test_cost_of_a_server_that_counts_no_tokens(server):
+    m = model(server, "no_usage", prices=(1000.0, 1000.0), max_cost=0.2, max_tokens=3, concurrency=1)
+    m.complete(prompts(1))
+    assert 0 < m.usage["cost"] < 0.05 and m.usage["prompt_tokens"] == 0
+    with pytest.raises(ChatError, match="max_cost"):
+        m.complete(prompts(100))
+    assert m.usage["cost"] <= 0.2
+
+
 # ---- the wrong way
 
 

@@ -204,6 +204,15 @@ def test_summary_by_hand():
         assert row[f"{name}_low"] <= row[name] <= row[f"{name}_high"]
 
 
+def test_what_became_of_the_replies():
+    answers = ballots("DR?xDDRR").assign(request_key="k")
+    answers["status"] = answers["status"].tolist()[:4] + ["truncated", "error", "filtered", "invalid"]
+    answers.loc[4:, "option"] = None
+    answers.loc[7, "request_key"] = None  # never asked: the persona was not usable
+    row = evaluate(answers, n_boot=50).iloc[0]
+    assert [row[f"{k}_rate"] for k in ("valid", "refusal", "invalid", "missing")] == [2 / 8, 1 / 8, 2 / 8, 3 / 8]
+
+
 def test_baselines_stand_in_the_summary():
     summary = evaluate(pd.concat([respondents(2, y) for y in YEARS]), n_boot=50)
     base = summary[summary["kind"] == "baseline"].set_index(["tier", "year"])

@@ -22,7 +22,8 @@ def live(tmp_path_factory, embedded):
 
 def test_a_live_run_leaves_tables_figures_report_and_manifest(live):
     manifest = json.loads((live / "manifest.json").read_text())
-    assert manifest["status"] == "ok"
+    assert manifest["status"] == "ok" and manifest["endpoint"] == "embedded"
+    assert manifest["models"]["file"].endswith(".gguf") and len(manifest["models"]["sha256"]) == 64
     assert manifest["usage"]["asked"] >= 2 * (3 + 4) and manifest["usage"]["from the store"] == 0
     assert {p.stem for p in (live / "figures").iterdir()} >= {"mae", "maps", "predicted_against_real", "drift"}
     answers = check(pd.read_parquet(live / "tables" / "answers.parquet"), "answers")

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import re
+from collections import Counter
 
 import numpy as np
 import pandas as pd
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from persona_kit.generation import agenerate, allowed, contradictions, fields, generate, parse_attributes, parse_narrative, schema
 from persona_kit.personas import META, NOT_WORKING, OBJECTIVE, SUBJECTIVE, TIERS, WORK
+from persona_kit.population import us_adults
 from persona_kit.tables import TableError, check
 
 BY_NAME = {a.name: a for a in (*OBJECTIVE, *SUBJECTIVE)}
@@ -124,6 +127,11 @@ def test_values_excluded_by_the_facts_are_not_offered():
     assert young["properties"]["veteran"]["enum"] == ["no"] and "yes" in old["properties"]["veteran"]["enum"]
     assert "Medicare" not in young["properties"]["health_insurance"]["enum"] and "Medicare" in old["properties"]["health_insurance"]["enum"]
     assert "retired" not in str(young) and "Cuban" not in young["properties"]["ancestry"]["enum"]
+    assert "African American" not in schema(list(OBJECTIVE), MAN | {"race_ethnicity": "White"})["properties"]["ancestry"]["enum"]
+    races = us_adults().sample(per_state=200, seed=1)["race_ethnicity"].unique()
+    kept = {r: set(allowed(BY_NAME["ancestry"], {"race_ethnicity": r})) for r in races}
+    every = set(BY_NAME["ancestry"].values)
+    assert set.union(*kept.values()) == every and all({"other"} < k < every for k in kept.values())
     assert set(allowed(BY_NAME["ancestry"], {"race_ethnicity": "Hispanic"})) < set(BY_NAME["ancestry"].values)
     assert (
         allowed(BY_NAME["veteran"], {"age": 20})
@@ -142,7 +150,7 @@ def test_values_excluded_by_the_facts_are_not_offered():
 
 def test_schema_and_words_name_the_same_keys():
     shape = schema(list(OBJECTIVE), WOMAN)
-    lines = [line.split(":")[0].strip('"') for line in fields(list(OBJECTIVE)).splitlines()]
+    lines = [line.split('"')[1] for line in fields(list(OBJECTIVE)).splitlines()]
     assert set(lines) == set(shape["properties"]) == set(shape["required"]) and not shape["additionalProperties"]
     works, idle = shape["properties"]["work"]["anyOf"]
     assert set(works["required"]) == set(WORK) and set(idle["required"]) == {"employment", "income"}
@@ -150,6 +158,29 @@ def test_schema_and_words_name_the_same_keys():
         NOT_WORKING
     )
     assert schema([BY_NAME["job"]], {"employment": "retired"})["properties"] == {} and schema([], {})["properties"] == {}
+
+
+def test_the_order_of_values_is_drawn():
+    young = WOMAN | {"age": 19}
+    shown = [fields(list(OBJECTIVE), young, seed=s) for s in range(200)]
+    first = Counter(re.search('"marital_status": ([a-z ]+) [|]', text)[1].strip() for text in shown)
+    assert len(first) == 5 and min(first.values()) > 20
+    incomes = Counter(re.search('"income": ([^|;]+) [|]', text)[1] for text in shown)
+    assert set(incomes) == {"none", "$100,000 or more"} and min(incomes.values()) > 70
+    assert not any("retired" in text or "Medicare" in text for text in shown) and shown[3] == fields(list(OBJECTIVE), young, seed=3)
+    assert fields(list(SUBJECTIVE)) == fields(list(SUBJECTIVE), young) and "low | average | high" in fields(list(SUBJECTIVE))
+    model = Fake()
+    generate(people(30), "objective_tabular", model, seed=1)
+    assert len({r.messages[0]["content"] for r in model.seen}) == 30
+
+
+@pytest.mark.parametrize("echo", ["spare_time", "Quirk", "(in your own words)", " class of worker "])
+def test_free_text_that_repeats_the_request_is_asked_again(echo):
+    asked = [a for a in SUBJECTIVE if not a.values]
+    reply = {a.name: "some words" for a in asked}
+    assert parse_attributes(json.dumps(reply), asked, WOMAN)[1] == "ok"
+    values, status, reason = parse_attributes(json.dumps(reply | {"quirk": echo}), asked, WOMAN)
+    assert status == "invalid" and "quirk" in reason and "quirk" not in values
 
 
 # Bad replies
@@ -406,6 +437,32 @@ def test_no_reply_makes_the_reader_raise(text):
         ("I hold a master’s degree in law.", "education"),
         ("I earned my PhD late.", "education"),
         ("I received a nursing bachelor's", "education"),
+        ("The portrait is of 57-year-old African-American woman, full of hope.", "age"),
+        ("I'm 50, a 28-year-old woman from a big family", "age"),
+        ("At 52, I have seen it all.", "age"),
+        ("I turned 52 last week.", "age"),
+        ("As a 20-year-old, I work nights.", "age"),
+        ("I'm in my fifties.", "age"),
+        ("I'm in my late 40s and happy.", "age"),
+        ("I'm a nurse and father.", "sex"),
+        ("I'm a stay-at-home dad", "sex"),
+        ("I'm a teacher, father and friend.", "sex"),
+        ("I'm from Texas.", "state"),
+        ("I am a 34-year-old woman from Texas", "state"),
+        ("We live in Kansas.", "state"),
+        ("I love living in Texas.", "state"),
+        ("I'm a nurse in Texas.", "state"),
+        ("I live with my wife and two kids in Austin, Texas.", "state"),
+        ("I've lived in Texas all my life.", "state"),
+        ("Living in Texas, I work.", "state"),
+        ("I am white.", "race"),
+        ("I'm Hispanic.", "race"),
+        ("I am a Latina.", "race"),
+        ("I'm a Puerto Rican woman", "race"),
+        ("I have an associate's degree.", "education"),
+        ("I have a college degree.", "education"),
+        ("I'm a 34-year-old woman with a master's degree.", "education"),
+        ("I graduated from the University of Texas.", "education"),
     ],
 )
 def test_statements_that_contradict(text, what):
@@ -458,6 +515,29 @@ def test_statements_that_contradict(text, what):
         "I want a master's degree.",
         "I dropped out of college.",
         "She is kind. Her son says he is tired.",
+        "I used to live in Texas.",
+        "My parents live in Texas.",
+        "I don't live in Texas.",
+        "I would love to live in Hawaii.",
+        "As a 20-year-old, I moved here.",
+        "I am a big fan of the man.",
+        "I am 12 and a half pounds lighter.",
+        "I live in Indiana County.",
+        "I'm a graduate of Texas A&M",
+        "I'm interested in Texas history.",
+        "I am originally from Texas.",
+        "I live in Ohio and my son studies in Texas.",
+        "I am the mother of a man in Texas",
+        "A 52-year-old man is my husband.",
+        "I'm in my thirties.",
+        "I turned 34 last month.",
+        "At 20, I moved.",
+        "I'm a white-collar woman.",
+        "I am a black-haired woman.",
+        "I'm a girl scout leader",
+        "I got a bachelor apartment",
+        "I have an associate at the firm",
+        "I graduated from high school",
         "",
     ],
 )
@@ -481,6 +561,11 @@ def test_statements_that_do_not(text):
         ("I live in the District of Columbia.", {"state": "DC"}, False),
         ("I live in Washington, D.C.", {"state": "WA"}, True),
         ("I am a Latino man.", {"race_ethnicity": "Hispanic"}, False),
+        ("I am a white man.", {"race_ethnicity": "Hispanic"}, False),
+        ("I live in Washington.", {"state": "DC"}, False),
+        ("I live in New York City.", {"state": "NJ"}, True),
+        ("I live in Kansas City.", {"state": "MO"}, False),
+        ("I graduated from high school", {"education": "Less than 9th grade"}, True),
         ("I am a Black man.", {"race_ethnicity": "Two or more races"}, False),
     ],
 )
@@ -507,20 +592,12 @@ def test_unknown_facts_are_not_contradicted(person):
 @pytest.mark.parametrize(
     "text, wrong",
     [
-        ("I am white.", True),
-        ("I'm Hispanic.", True),
-        ("I'm from Texas.", True),
-        ("At 52, I have seen it all.", True),
-        ("I turned 52 last week.", True),
-        ("I have an associate's degree.", True),
-        ("I used to live in Texas.", False),
-        ("My parents live in Texas.", False),
-        ("I don't live in Texas.", False),
-        ("I would love to live in Hawaii.", False),
-        ("As a 20-year-old, I moved here.", False),
-        ("I am a big fan of the man.", False),
-        ("I am 12 and a half pounds lighter.", False),
-        ("I live in Indiana County.", False),
+        ("I was born 52 years ago.", True),
+        ("People call me sir.", True),
+        ("I live in Chicago.", True),
+        ("I practise medicine.", True),
+        ("At 52, he left.", False),
+        ("As a young man once said, I care.", False),
     ],
 )
 def test_what_is_known_to_be_missed(text, wrong):

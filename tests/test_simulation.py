@@ -617,7 +617,7 @@ def tokens(**p):
             [8 / 9, 1 / 9],
             0.1,
         ),
-        ([{"token": t, "logprob": math.log(0.2)} for t in ("Donald", " Trump", "Joe", "a", "b")], BALLOT, [0.5, 0.5], 0.6),
+        ([{"token": t, "logprob": math.log(0.2)} for t in ("Donald", " Trump", "Joe", "a", "b")], BALLOT, [1 / 3, 2 / 3], 0.4),
         (tokens(Yes=0.6, No=0.3, Not=0.1), YES, [2 / 3, 1 / 3], 0.1),
         (tokens(yes=0.6, NO=0.4), YES, [0.6, 0.4], 0.0),
         (tokens(Str=0.5, Dis=0.5), AGREE, [0, 0, 0, 1, 0], 0.5),
@@ -861,6 +861,7 @@ def test_reasoning_comes_first_and_is_kept():
         and second[3]["role"] == "user"
     )
     assert model.seen[0].choices is None and model.seen[0].seed == model.seen[2].seed
+    assert answers["prompt_tokens"].eq(20).all() and answers["completion_tokens"].eq(2).all()  # both calls
 
 
 @pytest.mark.parametrize(
