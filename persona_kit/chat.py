@@ -748,7 +748,8 @@ class ChatModel(_Endpoint):
     Parameters
     ----------
     name : str
-        "embedded", or the name by which the endpoint knows the model.
+        "embedded", or the name by which the endpoint knows the model. Stored replies are found by this name, whatever the address: two
+        models must not share one.
     base_url : str, optional
         Address of the endpoint, usually ending in /v1; without it OpenAI's.
     api_key : str, optional
@@ -840,7 +841,8 @@ def _check_settings(model: _Endpoint, requests_per_minute: float | None, tokens_
 
 def _without_secrets(text: str, key: str | None = None) -> str:
     text = text.replace(key, "***") if key and len(key) > 5 else text
-    return re.sub(r"\bsk-[\w*-]+", "***", re.sub(r"://[^/@\s]*@", "://***@", text))
+    text = re.sub(r"(?<=://)[^/@\s]*@|(?<![\w/.])[^\s/:@'\"]+:[^\s/@'\"]+@", "***@", text)
+    return re.sub(r"\bsk-[\w*-]+", "***", re.sub(r"(https?://[^\s?'\"]*)\?[^\s'\"]*", r"\1", text))
 
 # %% ../nbs/03_chat.ipynb #c7814da5
 def _secret(model: _Endpoint) -> str:

@@ -166,6 +166,7 @@ class _Ballots:
     asked: np.ndarray
     valid: np.ndarray
     refused: np.ndarray
+    invalid: np.ndarray
     rows: pd.DataFrame
 
     def places(self) -> list[np.ndarray]:
@@ -211,7 +212,9 @@ def _election_rows(answers: pd.DataFrame, personas: pd.DataFrame | None, years: 
     absent = [c for c in ("persona_id", "item_id", "option", "status", "tier") if c not in answers]
     if absent:
         raise TableError(f"answers: missing column {', '.join(absent)}")
-    wanted = YEARS if years is None else [_check_year(y) for y in ([years] if isinstance(years, (int, np.integer)) else years)]
+    wanted = YEARS if years is None else [_check_year(y) for y in ([years] if isinstance(years, (int, float, str, np.number)) else years)]
+    if not wanted:
+        raise ValueError("no year given; leave years out for all that were asked")
     year = pd.to_numeric(answers["item_id"].astype(str).str.extract(r"^president_(\d{4})$")[0], errors="coerce")
     present = sorted(int(y) for y in year.dropna().unique())
     for y in present if years is None else wanted:
@@ -287,12 +290,21 @@ def _count(answers: pd.DataFrame, personas: pd.DataFrame | None, years: int | It
         return np.bincount(across * len(runs) + run, values, size * len(runs)).reshape(size, len(runs))
 
     asked = table(None, persona, len(people))
-    is_valid, is_refusal = (rows["status"].eq(name).to_numpy(float) for name in ("ok", "refusal"))
-    counts = [table(mask, state, len(states)).T.astype(int) for mask in (None, is_valid, is_refusal)]
+    kind = _fates(rows)
+    masks = [None, *(kind.eq(name).to_numpy(float) for name in ("valid", "refusal", "invalid"))]
+    counts = [table(mask, state, len(states)).T.astype(int) for mask in masks]
     mean_weight = np.divide(table(weight, persona, len(people)), asked, out=np.zeros(asked.shape), where=asked > 0)
     return _Ballots(runs=runs, people=people, states=states, democratic=table(weight * democratic, persona, len(people)),
                     votes=table(weight * (democratic + republican), persona, len(people)), weight=mean_weight, asked=counts[0],
-                    valid=counts[1], refused=counts[2], rows=rows.assign(_run=run))
+                    valid=counts[1], refused=counts[2], invalid=counts[3], rows=rows.assign(_run=run))
+
+
+def _fates(rows: pd.DataFrame) -> pd.Series:
+    "What became of each answer: valid, refusal, invalid (it names no option) or missing (no reply)."
+    kind = rows["status"].map({"ok": "valid", "refusal": "refusal", "invalid": "invalid", "truncated": "invalid"}).fillna("missing")
+    if "request_key" in rows:  # without one nobody was asked: the persona has no usable text
+        kind = kind.mask(~kind.eq("valid") & rows["request_key"].isna(), "missing")
+    return kind
 
 # %% ../nbs/08_elections.ipynb #07a9f92a
 def _smoothed(ballots: _Ballots, n_boot: int, seed: int) -> np.ndarray:
@@ -358,7 +370,7 @@ def forecast(answers: pd.DataFrame, personas: pd.DataFrame | None = None, year: 
     -------
     DataFrame
         One row per tier, generator, simulator, mode, year and state: share (Democratic two-party share, NaN if nobody gave a valid
-        answer), low, high, real, previous, error (100 · (share − real), points), n, n_valid, n_refusal, n_invalid (answers),
+        answer), low, high, real, previous, error (100 · (share − real), points), n, n_valid, n_refusal, n_invalid, n_missing (answers; see `evaluate`),
         electors, votes (real two-party votes), called (whether the winner is right; missing at a tie or without a share).
 
     Raises
@@ -399,8 +411,8 @@ def _forecast_frame(ballots: _Ballots, low: np.ndarray, high: np.ndarray) -> pd.
     frame["real"], frame["previous"] = real["share"].to_numpy(), real["previous"].to_numpy()
     frame["error"] = 100 * (frame["share"] - frame["real"])
     frame["n"], frame["n_valid"] = ballots.asked[run, state], ballots.valid[run, state]
-    frame["n_refusal"] = ballots.refused[run, state]
-    frame["n_invalid"] = frame["n"] - frame["n_valid"] - frame["n_refusal"]
+    frame["n_refusal"], frame["n_invalid"] = ballots.refused[run, state], ballots.invalid[run, state]
+    frame["n_missing"] = frame["n"] - frame["n_valid"] - frame["n_refusal"] - frame["n_invalid"]
     frame["electors"], frame["votes"] = real["electors"].to_numpy(), real["votes"].to_numpy()
     side = _side(share)
     called = pd.array(side == (frame["real"] > 0.5).to_numpy(float), dtype="boolean")
@@ -493,7 +505,8 @@ def position_bias(answers: pd.DataFrame, *, by: str | Sequence[str] | None = Non
     Parameters
     ----------
     answers : DataFrame
-        Answers to any items, with `order`. Every valid answer counts once, whatever the weight of its persona.
+        Answers to items whose options have no order of their own and include no refusals (ballots, say), with the column `order`. Every
+        valid answer counts once, whatever the weight of its persona.
     by : str or list of str, optional
         Columns to group by; tier, generator, simulator and mode by default.
     ci : float
@@ -607,11 +620,8 @@ def _summary(shares: np.ndarray, draws: np.ndarray | None, states: list[str], ye
 
 # %% ../nbs/08_elections.ipynb #c985e388
 def _rates(ballots: _Ballots, run: int) -> dict[str, float]:
-    rows = ballots.rows[ballots.rows["_run"] == run]
-    kind = rows["status"].map({"ok": "valid", "refusal": "refusal", "invalid": "invalid", "truncated": "invalid"}).fillna("missing")
-    if "request_key" in rows:
-        kind = kind.mask(kind.eq("invalid") & rows["request_key"].isna(), "missing")
-    return {"n": len(rows)} | {f"{name}_rate": float(kind.eq(name).mean()) for name in ("valid", "refusal", "invalid", "missing")}
+    n, *known = (int(x[run].sum()) for x in (ballots.asked, ballots.valid, ballots.refused, ballots.invalid))
+    return {"n": n} | {f"{name}_rate": k / n for name, k in zip(("valid", "refusal", "invalid", "missing"), (*known, n - sum(known)), strict=True)}
 
 # %% ../nbs/08_elections.ipynb #8ebcac71
 def _noise_part(noise: np.ndarray, ci: float) -> dict[str, float]:

@@ -232,7 +232,7 @@ _NUMBER = r"(\d{1,3}|(?:" + "|".join(_TENS) + r")(?:[- ](?:one|two|three|four|fi
 _OLD = rf"{_NUMBER}[- ]years?[- ]old(?!['’])"
 _MEN = "man|male|boy|guy|gentleman|father|dad|husband|grandfather|grandpa|son|businessman|widower"
 _WOMEN = "woman|female|girl|lady|mother|mom|mum|wife|grandmother|grandma|daughter|businesswoman|housewife|widow"
-_SEX = rf"\b({_MEN}|{_WOMEN})\b(?!['’]| (?:scouts?|figure|tongue|friend|power)\b)"
+_SEX = rf"\b({_MEN}|{_WOMEN})\b(?!['’]| (?:scouts?|figure|tongue|friend|power|mom|mum|dad)\b)"
 
 # %% ../nbs/05_generation.ipynb #572b946c
 def contradictions(text: str, person: dict) -> list[str]:
@@ -259,13 +259,13 @@ def contradictions(text: str, person: dict) -> list[str]:
 
 # %% ../nbs/05_generation.ipynb #cfb4d2bf
 _STOP = set("a an the who whom with from in of for at that to by on but than my his her our their is was are were am i we it he she they as because when "
-            "where while so or if not living working".split())
-_ANYONE_ELSE = re.compile(r"\b(?:my|our|his|her|their|with|was|were|when|met|love|loved|married|know|knew|see|saw|have|had|to|who)\b", re.I)
+            "where while so or if not like whose living working".split())
+_ANYONE_ELSE = re.compile(r"\b(?:my|our|his|her|their|with|was|were|when|met|love|loved|married|know|knew|see|saw|have|had|to|who|whose|like)\b", re.I)
 
 
 def _descriptions(text: str) -> list[str]:
     "The noun phrases by which a text describes its speaker: after \"I am a\" or \"As a\", and in the opening sentence any N-year-old who is not somebody else."
-    starts = [m.end() for m in re.finditer(rf"(?:\bI(?: am|['’]m)(?: now| currently| just| still| also)?(?: {_NUMBER},)?|\bbeing|(?:^|[.!?,;]\s+|\band )[Aa]s)"
+    starts = [m.end() for m in re.finditer(rf"(?:\bI(?: am|['’]m)(?: now| currently| just| still| also)?(?: {_NUMBER},)?|\b[Bb]eing|\b[Mm]y name is [A-Z]\w+(?: [A-Z]\w+)?,(?: and I am)?|(?:^|[.!?,;]\s+|\band )[Aa]s)"
                                            r" (?:just )?(?:an?|the)? ?(?=[\w'’-])", text)]
     opening = re.split(r"(?<=[.!?])\s", text, maxsplit=1)[0]
     for m in re.finditer(_OLD, opening):
@@ -286,8 +286,10 @@ def _phrase(text: str) -> str:
 # %% ../nbs/05_generation.ipynb #a8e2a295
 _PAST = r"(?:\w+ed|was|had|did|went|left|came|got|took|made|began|met|fell|lost|found|grew|saw|knew|thought|felt|became|won|ran|sang|wrote|bought|spent|taught|fought|used)"
 _DECADES = {**{f"{w[:-1]}ies": n for w, n in _TENS.items()}, **{f"{n}s": n for n in _TENS.values()}}
-_AGE = (rf"\bI(?: am|['’]m)(?: now| currently| only| just)? {_NUMBER}(?=\s*(?:[.,;!]|and (?!an? (?:half|quarter))|years? old\b|$))", r"^\W*[Aa]ge:? (\d{1,3})",
-        rf"\b[Aa]t(?: the age of)? {_NUMBER}(?: years old)?,? I(?:['’]m|['’]ve| am| have| still| now)\b")
+_AGE = (rf"\bI(?: am|['’]m)(?: now| currently| only| just)? {_NUMBER}(?=\s*(?:[.,;!](?! (?:no|or|maybe)\b)|and (?!an? (?:half|quarter)\b|counting)|years? old\b|$))", r"^\W*[Aa]ge:? (\d{1,3})",
+        rf"\b[Aa]t(?: the age of)? {_NUMBER}(?: years old)?,? I(?:['’]m| am|(?:['’]ve| have) (?:been|seen|lived|had|worked|learned|spent))\b",
+        rf"\bI(?: am|['’]m)(?: now)? {_NUMBER} years of age\b", rf"^(?:\w+,? )?I(?: am|['’]m) [A-Z]\w+(?: [A-Z]\w+)?, {_NUMBER},",
+        rf"(?i:^{_NUMBER} years old,? I\b)", rf"\bI (?:just |recently )?celebrated my {_NUMBER}(?:st|nd|rd|th) birthday\b")
 
 
 def _ages(text: str, age) -> list[str]:
@@ -295,8 +297,8 @@ def _ages(text: str, age) -> list[str]:
     said += [(phrase, _years(m[1])) for phrase in _descriptions(text) for m in re.finditer(_OLD, phrase)
              if not re.search(rf"\b[Aa]s an? (?:[\w'’-]+ )?{re.escape(phrase)},? I {_PAST}\b", text)]
     wrong = [words for words, years in said if years != int(age)]
-    turned = re.finditer(rf"\bI(?:['’]ve| have)?(?: just| recently)? turned {_NUMBER}(?= (?:last|this)\b|[.,])", text)
-    wrong += [m[0] for m in turned if int(age) - _years(m[1]) not in (0, 1)]
+    turned = re.finditer(rf"(?<!when )(?<!year )(?<!before )(?<!after )(?<!since )\b(?:I(?:['’]ve| have)?(?: just| recently) turned {_NUMBER}\b|I turned {_NUMBER}(?= (?:last|this)\b))", text)
+    wrong += [m[0] for m in turned if int(age) - _years(m[1] or m[2]) not in (0, 1)]
     decades = re.finditer(rf"\bI(?: am|['’]m)(?: now| already)? in my (?:early |mid[- ]?|late )?({'|'.join(_DECADES)})\b", text)
     return wrong + [m[0] for m in decades if int(age) // 10 * 10 != _DECADES[m[1]]]
 
@@ -310,7 +312,11 @@ def _years(words: str) -> int:
 def _sexes(text: str, sex) -> list[str]:
     if sex not in ("Male", "Female"):
         return []
-    said = [(phrase, m[1]) for phrase in _descriptions(text) for m in re.finditer(_SEX, phrase, flags=re.I)]
+    text = text.replace("man of the house", "head of the house")
+    named = [(phrase, re.findall(_SEX, phrase, flags=re.I)) for phrase in _descriptions(text)]
+    said = [(phrase, nouns[-1]) for phrase, nouns in named if nouns and not re.search(r"mother and father|father and mother|mom and dad", phrase, flags=re.I)]
+    said += [(m[0], "woman") for m in re.finditer(r"\bI(?: am|['’]m) (?:\w+ )?pregnant\b|\bI gave birth\b", text)]
+    said += [(m[0], m[1]) for m in re.finditer(r"\bI(?: am|['’]m) (male|female)\b", text)]
     wrong = [words for words, noun in said if ("Male" if re.fullmatch(_MEN, noun, flags=re.I) else "Female") != sex]
     return wrong + _pronouns(text, sex)
 
@@ -325,16 +331,23 @@ def _pronouns(text: str, sex: str) -> list[str]:
 
 # %% ../nbs/05_generation.ipynb #29e749aa
 _STATE_NAMES = "|".join(sorted(STATES.values(), key=len, reverse=True))
-_SOMEWHERE = (rf"(?: the)?(?: (?:state|city|town|heart|suburbs) of)?(?: [A-Z][\w.]+(?: [A-Z][\w.]+)?,)? ({_STATE_NAMES})\b"
+_POSTAL = "|".join(STATES)
+_CITY = r"(?: [A-Z][\w.]+(?: [A-Z][\w.]+)?,)?"
+_SOMEWHERE = (rf"(?: the)?(?: a)?(?: (?:small|little|quiet|rural|big))?(?: (?:state|city|town|heart|suburbs?|part)(?: of| in))?(?:{_CITY} ({_STATE_NAMES})|(?: [A-Z][\w.]+){{1,2}}, ({_POSTAL}))\b"
               r"(?! (?:Avenue|Street|Road|County|Beach|Island|University|(?<!New York )City)\b)")
+_WITH = r" with (?:(?!\b(?:in|who|while)\b)[^.,;!?]){1,60}?"
 _HOME = (
-    rf"\b(?:I|[Ww]e)(?: now| currently| still| also)? (?:live|reside)(?: now| here| alone| happily| right| with (?:(?!\b(?:in|who|while)\b)[^.,;!?]){{1,40}}?)? in{_SOMEWHERE}",
+    rf"\b(?:I|[Ww]e)(?: now| currently| still| also)? (?:live|reside)(?: now| here| alone| happily| right|{_WITH})? in{_SOMEWHERE}",
+    rf"\bI [^.,;!?]{{1,60}}\b(?:now|currently|still) live in{_SOMEWHERE}",
     rf"\b(?:I|[Ww]e)(?: am|['’]m| are|['’]re| (?:love|like|enjoy|hate))(?: now| currently| still)? (?:living|based|residing|settled) in{_SOMEWHERE}",
     rf"(?:^|[.!?] )(?:Living|Based|Residing)(?: here)? in{_SOMEWHERE}",
-    rf"\bI(?: am|['’]m)(?: a| an)?(?: (?!(?:of|with|my)\b)[\w'’-]+){{0,5}}?(?: from| in| (?:resident|citizen) of){_SOMEWHERE}",
-    rf"\b(?:I|[Ww]e)(?:['’]ve| have)(?: always)? lived in{_SOMEWHERE} (?:all (?:my|our)|(?:my|our) (?:whole|entire)|for|since|ever)\b",
+    rf"\bI(?: am|['’]m)(?: a| an)?(?: (?!(?:of|with|my)\b)[\w'’-]+){{0,5}}?(?: living in| in| (?:resident|citizen) of){_SOMEWHERE}",
+    rf"\b(?:I|[Ww]e)(?:['’]ve| have)(?: always)? lived in{_SOMEWHERE} (?:all (?:my|our)|(?:my|our) (?:whole|entire)|since|ever)\b",
+    rf"\bI(?:['’]ve| have)(?: always)? lived (?:all )?my (?:whole |entire )?life in{_SOMEWHERE}",
     rf"\b[Mm]y home is(?: in)?{_SOMEWHERE}",
+    rf"\bI call{_SOMEWHERE} (?:my )?home\b",
 )
+_FROM = rf"\bI(?: am|['’]m)(?: a| an)?(?: (?!(?:of|with|my)\b)[\w'’-]+){{0,5}}? from{_SOMEWHERE}"
 
 
 def _places(text: str, home) -> list[str]:
@@ -342,35 +355,45 @@ def _places(text: str, home) -> list[str]:
         return []
     text = re.sub(r"\bWashington,? D\.? ?C\.?", "District of Columbia", text)
     found = [m for pattern in _HOME for m in re.finditer(pattern, text)]
+    if home not in text:  # who names the home state may well come from another
+        found += [m for m in re.finditer(_FROM, text) if not re.search(r"\b(?:moved|now|originally|born|before|living)\b", _sentence(text, m.end()))]
     elsewhere = re.compile(r"\b(?:originally|not|visiting|on vacation|on my way|born|raised|interested|trained|educated|back)\b", re.I)
-    return [m[0] for m in found if m[1] != home and not elsewhere.search(m[0]) and (home, m[1]) != ("District of Columbia", "Washington")]
+    said = [(m[0], m[1] or STATES[m[2]]) for m in found if not elsewhere.search(m[0])]
+    return [words for words, state in said if state != home and not (home == "District of Columbia" and re.search(r"in Washington$", words))]
+
+
+def _sentence(text: str, place: int) -> str:
+    start = max(text.rfind(mark, 0, place) for mark in ".!?") + 1
+    return re.split(r"[.!?]", text[start:], maxsplit=1)[0]
 
 # %% ../nbs/05_generation.ipynb #db290430
 _RACE = {"white": "White", "caucasian": "White", "black": "Black", "african american": "Black", "african-american": "Black",
          "asian": "Asian", "asian american": "Asian", "asian-american": "Asian", "chinese": "Asian", "korean": "Asian", "japanese": "Asian",
          "vietnamese": "Asian", "filipino": "Asian", "filipina": "Asian",
-         "hispanic": "Hispanic", "latino": "Hispanic", "latina": "Hispanic", "mexican": "Hispanic", "mexican american": "Hispanic",
+         "dominican": "Hispanic", "salvadoran": "Hispanic", "chicano": "Hispanic", "chicana": "Hispanic", "hispanic": "Hispanic", "latino": "Hispanic", "latina": "Hispanic", "mexican": "Hispanic", "mexican american": "Hispanic",
          "mexican-american": "Hispanic", "puerto rican": "Hispanic", "cuban": "Hispanic",
-         "native american": "American Indian or Alaska Native", "american indian": "American Indian or Alaska Native",
+         "cherokee": "American Indian or Alaska Native", "navajo": "American Indian or Alaska Native", "native american": "American Indian or Alaska Native", "american indian": "American Indian or Alaska Native",
          "native hawaiian": "Native Hawaiian or Pacific Islander"}
 _RACES = "|".join(sorted(_RACE, key=len, reverse=True))
-_ORIGIN = (rf"\b({_RACES})(?: and \w+| (?!collar|belt|tie)[\w-]+)? (?:{_MEN}|{_WOMEN}|person|american|adult|parent|individual|citizen|immigrant|veteran)\b",
+_ORIGIN = (rf"\b({_RACES})(?: and \w+| (?!collar|belt|tie)[\w-]+)? (?:{_MEN}|{_WOMEN}|person|american|adult|parent|individual|citizen|immigrant)\b",
            rf"\b({'|'.join(r for r in _RACE if len(r) > 5 and r != 'native hawaiian')})$")
 
 
 def _origins(text: str, race) -> list[str]:
-    if race not in set(_RACE.values()) - {"Hispanic"}:  # Hispanics can be of any race
+    if race == "Hispanic":  # who can be of any race
         return []
     said = [(phrase, m[1]) for phrase in _descriptions(text) for pattern in _ORIGIN for m in re.finditer(pattern, phrase, flags=re.I)]
     said += [(m[0], m[1]) for m in re.finditer(rf"\bI(?: am|['’]m)(?: also| proudly)? ({_RACES})(?=\s*(?:[.,;!]|and\b|but\b|$))", text, flags=re.I)]
-    return [words for words, race_said in said if _RACE[race_said.casefold()] != race]
+    claims = [(words, _RACE[name.casefold()]) for words, name in said]
+    return [words for words, claim in claims if claim != race and (claim == "Hispanic" or race in _RACE.values())]
 
 # %% ../nbs/05_generation.ipynb #de97ee50
 _SCHOOL = ["Less than 9th grade", "9th to 12th grade, no diploma", "High school graduate", "Some college, no degree", "Associate's degree",
            "Bachelor's degree", "Graduate or professional degree"]
-_DEGREES = {r"associate['’]s|associates?['’]? degree": 4, "(?:college |university )?degree in": 4, "(?:college|university) degree": 4, "bachelor(?:['’]?s| degree| of)": 5, "master['’]?s": 6,
-            r"ph\.?d": 6, "doctorate": 6, "(?:law|medical) degree": 6}
-_REACHED = (r"\b(?:I(?: have|['’]ve| hold| earned| received| got| graduated with)(?: both| got| earned)?"
+_DEGREES = {r"associate['’]s|associates?['’]? degree": 4, "(?:college |university )?degree in (?!hard|life|the school)": 4,
+            "(?:college|university) degree": 4, "bachelor(?:['’]?s| degree| of)": 5, r"master['’]?s(?= degree| in\b|[.,;!?]|$| and\b)": 6, r"mba\b": 6, r"ph\.?d": 6,
+            "doctorate": 6, "(?:law|medical) degree": 6}
+_REACHED = (r"\b(?:I(?: have|['’]ve| hold| earned| received| got| obtained| completed| finished| graduated with)(?: both| got| earned)?"
             r"|I(?: am|['’]m) (?:(?!\b(?:my|who|husband|wife|son|daughter)\b)[^.!?;]){1,60}? with) (?:an?|my) (?:[\w'’-]+ )?")
 
 
@@ -379,11 +402,20 @@ def _degrees(text: str, education) -> list[str]:
         return []
     rank = _SCHOOL.index(education)
     wrong = [m[0] for degree, least in _DEGREES.items() if rank < least for m in re.finditer(rf"{_REACHED}(?:{degree})", text, flags=re.I)]
+    high = re.finditer(r"\bI(?:['’]m| am) a high school dropout\b|\bI (?:never (?:finished|completed|graduated from)|dropped out of|did(?: not|n['’]t) finish) high school\b", text)
+    wrong += [m[0] for m in high if rank > 2]
+    wrong += [m[0] for m in re.finditer(r"\bI never (?:went to|attended|set foot in) (?:college|a university|university)\b", text) if rank > 2]
+    wrong += [m[0] for m in re.finditer(r"\bI(?:['’]m| am) a college graduate\b", text) if rank < 4]
     for school, least in (("high school", 2), (r"(?:college|university|(?:[A-Z]\w+ )+(?:College|University)|the University of)", 4)):
         wrong += [m[0] for m in re.finditer(rf"\bI(?:['’]ve| have)?(?: just| recently)? graduated(?: from)? {school}\b", text) if rank < least]
     return wrong
 
 # %% ../nbs/05_generation.ipynb #a4b1456e
+_NO_PORTRAIT = re.compile(r"\b[Aa]s an (?:AI\b|artificial)|\b[Ll]arge language model\b|\bI(?:['’]m| am) (?:an AI|a language model)\b"
+                          r"|\bI(?:['’]m (?:sorry|unable)|am unable| cannot| can['’]t| won['’]t)\b(?: but| to|,| I| cannot| can['’]t)*"
+                          r" (?:write|create|generate|provide|fulfil|help|assist|comply)\b[^.!?]{0,40}\b(?:portrait|story|narrative|text|content|request|persona|description)\b")
+
+
 def parse_narrative(text: str, person: dict, *, truncated: bool = False) -> tuple[dict[str, str], str, str]:
     """Read a model's narrative.
 
@@ -405,7 +437,7 @@ def parse_narrative(text: str, person: dict, *, truncated: bool = False) -> tupl
         text = text[:ends[-1]] if ends else ""
     if len(text.split()) < 15:
         return {}, "truncated" if truncated else "invalid", f"only {len(text.split())} words"
-    if re.search(r"\b(?:as an AI|language model|I (?:cannot|can['’]t) (?:write|create|generate|provide|fulfil))", text, flags=re.I):
+    if _NO_PORTRAIT.search(text):
         return {}, "refusal", text[:80]
     wrong = contradictions(text, person)
     return {"narrative": text}, "contradiction" if wrong else "ok", "; ".join(wrong)

@@ -332,10 +332,10 @@ def _maps_title(frame: pd.DataFrame, values: pd.Series, value: str, center: floa
     who, order = _who(frame), _ordered(frame)
     if value == "share" and "real" in frame and center == 0.5:
         real = _numbers(frame, "real")
-        right = ((values > 0.5) == (real > 0.5)).where(values.notna() & real.notna() & (values != 0.5))
-        rates = right.astype("Float64").groupby(who).mean()
+        right = ((values > 0.5) == (real > 0.5)).astype("Float64").mask(values == 0.5, 0.5).where(values.notna() & real.notna())
+        rates, tie = right.groupby(who).mean(), " (a tie counts half)" if (values == 0.5).any() else ""
         parts = [f"{w or 'simulation'} {100 * rates[w]:.0f}\u00a0%" for w in order if pd.notna(rates[w])]
-        return "States with the right winner: " + ", ".join(parts) if parts else "No state has a clear winner"
+        return f"States with the right winner{tie}: " + ", ".join(parts) if parts else "No state has a result"
     means = values.groupby(who).mean()
     if value in ("error", "bias", "difference"):
         return "Average error: " + ", ".join(f"{w or 'all'} {_signed(means[w])}" for w in order if pd.notna(means[w])) + " points"
@@ -578,10 +578,10 @@ def _drift_title(drift: pd.DataFrame) -> str:
         return "No difference from meta could be estimated"
     pairs = drift["n_pairs"].astype(int) if "n_pairs" in drift else pd.Series(dtype=int)
     n = "" if pairs.empty else f"{pairs.min():,}" if pairs.min() == pairs.max() else f"{pairs.min():,} to {pairs.max():,}"
-    half = ((drift["high"] - drift["low"]) / 2).max()
+    reach = drift[["low", "high"]].abs().to_numpy().max()
     clear = drift[(drift["low"] > 0) | (drift["high"] < 0)]
     if clear.empty:
-        return f"No drift from meta is distinguishable{f' with {n} pairs' if n else ''}; one of up to {half:.1f} points might be overlooked"
+        return f"No drift from meta is distinguishable{f' with {n} pairs' if n else ''}; one of up to {reach:.1f} points fits the intervals"
     if len(drift) == 1:
         row = drift.iloc[0]
         way = "Democratic" if row["difference"] > 0 else "Republican"

@@ -14,6 +14,7 @@ import importlib.metadata
 import importlib.util
 import io
 import json
+import math
 import os
 import platform
 import re
@@ -90,6 +91,9 @@ def experiments() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["name", "title", "question"])
 
 # %% ../nbs/12_runs.ipynb #915eb36e
+_MODELS = ("model", "generator", "simulator")  # parameters that name a model
+
+
 @dataclass(frozen=True)
 class _Parameter:
     name: str
@@ -108,6 +112,11 @@ class _Parameter:
         if len(words) == 1 and (name := words[0].removeprefix("persona_kit.")) != words[0]:
             return [str(v) for v in getattr(importlib.import_module("persona_kit"), name)]
         return [w for w in words if w]
+
+    @property
+    def least(self) -> float | None:
+        found = re.search(r"\bat least (-?\d+(?:\.\d+)?)", self.help)
+        return float(found[1]) if found else None
 
     def value(self) -> Any:
         try:
@@ -212,11 +221,27 @@ def _problem(declared: dict[str, _Parameter], name: str, value: Any) -> str | No
     if not _fits(value, parameter.kind):
         return f"{name} must be {parameter.type}, got {type(value).__name__} {value!r}"
     given, choices = value if isinstance(value, list) else [value], parameter.choices
+    if (beyond := _beyond(name, value, given, parameter)):
+        return beyond
     wrong = next((v for v in given if choices and v is not None and not _among(v, choices)), None)
     if wrong is None:
         return None
     some = ", ".join(choices[:12]) + (f" … ({len(choices)} in all)" if len(choices) > 12 else "")
     return f"{name}: {wrong!r} is not one of {some}{_near(str(wrong), choices)}"
+
+
+def _beyond(name: str, value: Any, given: list, parameter: _Parameter) -> str | None:
+    "What is of the right type and still cannot be meant."
+    numbers = [v for v in given if isinstance(v, int | float) and not isinstance(v, bool)]
+    if any(not math.isfinite(v) for v in numbers) or parameter.least is not None and any(v < parameter.least for v in numbers):
+        return f"{name} must be " + ("a finite number" if parameter.least is None else f"at least {parameter.least:g}") + f", got {value!r}"
+    if isinstance(value, list) and parameter.choices:
+        twice = [v for i, v in enumerate(value) if v in value[:i]]
+        if twice or not value:
+            return f"{name}: " + (f"{twice[0]!r} is named twice" if twice else "the list is empty; name at least one")
+    if name.endswith("base_url") and isinstance(value, str) and not re.match(r"https?://", value):
+        return f"{name} must begin with http:// or https://"
+    return None
 
 # %% ../nbs/12_runs.ipynb #f759c3e2
 def check_parameters(experiment: str | Path, values: dict | None = None) -> dict:
@@ -243,10 +268,14 @@ def check_parameters(experiment: str | Path, values: dict | None = None) -> dict
         raise ValueError(f"{path.stem}: parameters must be a mapping of names to values, got {type(values).__name__}")
     given = _plain(values or {})
     problems = [p for name, value in given.items() if (p := _problem(declared, name, value))]
+    used = {name: p.value() for name, p in declared.items()} | given
+    models = {k: v for k, v in used.items() if k in _MODELS}
+    if used.get("base_url") and set(models.values()) == {"embedded"}:
+        problems.append(f"base_url is given, but {' and '.join(models)} are \"embedded\", which uses no endpoint; name the model that the endpoint serves")
     if problems:
         many = f"{len(problems)} faults in the parameters\n  - " if len(problems) > 1 else ""
         raise ValueError(f"{path.stem}: {many}" + "\n  - ".join(problems))
-    return {name: p.value() for name, p in declared.items()} | given
+    return used
 
 # %% ../nbs/12_runs.ipynb #85e7d9a2
 def _save_json(path: Path, value: Any) -> None:
@@ -395,7 +424,7 @@ def _without_credentials(text: Any) -> Any:
 
 # %% ../nbs/12_runs.ipynb #b99b8622
 def _endpoint(values: dict) -> str | None:
-    models = {v for k, v in values.items() if k in ("model", "generator", "simulator")}
+    models = {v for k, v in values.items() if k in _MODELS}
     given = values.get("base_url")
     if not given and models == {"embedded"}:
         return "embedded"
@@ -404,7 +433,7 @@ def _endpoint(values: dict) -> str | None:
 
 def _models(values: dict) -> dict:
     "Names as given; of the embedded one also the file that it is."
-    models = {k: v for k, v in values.items() if k in ("model", "generator", "simulator")}
+    models = {k: v for k, v in values.items() if k in _MODELS}
     if "embedded" not in models.values():
         return models
     try:

@@ -63,7 +63,7 @@ def parse_choice(text: str, options: Sequence[str]) -> tuple[int | None, str]:
     text : str
     options : sequence of str
         As shown, the first lettered A. Beside its label an option goes by its label without brackets and, if it is written like
-        "First Last (Party)", by its last name, unless another option has the same.
+        "First Last (Party)", by its first, its last name and its party, unless another option has the same.
 
     Returns
     -------
@@ -157,10 +157,20 @@ def _announced(text: str, options: Sequence[str]):
     return _agreed(LETTERS.index(found[-1][1]), text[found[-1].end():], options)
 
 # %% ../nbs/06_simulation.ipynb #6dc32a92
+_ASIDE = re.compile(r"\b(?:because|since|over|than|not|instead of|unlike|as opposed to)\b[^.!?;\n]*", re.I)
+_ELSEWHERE = re.compile(r"(?<![\w'-])(?<![A-Z]\.)(?:([B-HJ-Z])(?!['-]?\w|\.[A-Z])|([AI])(?=\W*(?:$|\n)|[.):,\]]))")
+_TAKEN_BACK = re.compile(
+    r"\W*(?:(?:is|was|are|would be)\s+(?:not|never|no|wrong|un\w+|who (?:my|his|her))\b|(?:sorry|scratch that|wait|correction|no)\b"
+    r"|i would never\b[^.!?]*\b(?:her|him|them|it|this|that)\b)", re.I)
+
+
 def _agreed(place: int, rest: str, options: Sequence[str]) -> tuple[int | None, str]:
-    others = {a or b for a, b in _OTHER.findall(rest)} & set(LETTERS[:len(options)]) - {LETTERS[place]}
+    "The letter found, unless what follows names another one or takes it back."
+    others = {a or b for pattern, text in ((_OTHER, rest), (_ELSEWHERE, _ASIDE.sub(" ", rest))) for a, b in pattern.findall(text)}
     named = _opening(rest, options)
-    return (None, "invalid") if others or (named and place not in named) else (place, "ok")
+    if others & set(LETTERS[:len(options)]) - {LETTERS[place]} or (named and place not in named):
+        return None, "invalid"
+    return (None, "invalid") if not named and _TAKEN_BACK.match(rest) else (place, "ok")
 
 # %% ../nbs/06_simulation.ipynb #f38f344e
 def _opening(text: str, options: Sequence[str]) -> set[int]:
@@ -176,26 +186,32 @@ def _names(options: Sequence[str], *, tags: bool = False) -> dict[str, int]:
     for i, option in enumerate(_plain(o) for o in options):
         labels.setdefault(option.casefold().strip(_MARKS), set()).add(i)
         core = re.sub(r"\s*\([^)]*\)", "", option).casefold().strip(_MARKS)
-        last = re.fullmatch(r"(?:[A-Z][\w.'-]*\s+)+([A-Z][\w'-]{2,})\s*\([A-Za-z][^)]*\)", option)
-        tag = re.findall(r"\(([^)]*)\)$", option) if tags else []
-        for name in (core, core.removeprefix("the "), *([last[1]] if last else []), *tag):
+        person = re.fullmatch(r"([A-Z][\w'-]{2,})\s+(?:[A-Z][\w.'-]*\s+)*([A-Z][\w'-]{2,})\s*\([A-Za-z][^)]*\)", option)
+        tag = re.findall(r"\(([^)]*)\)$|^The (\w+) candidate$", option) if tags else []
+        for name in (core, core.removeprefix("the "), *(person.groups() if person else []), *_tags("".join(t) for t in tag)):
             others.setdefault(name.casefold(), set()).add(i)
     words = [set(re.findall(r"[\w'-]+", _plain(o).casefold())) for o in options]
-    safe = {n: p for n, p in others.items() if n not in labels and (" " in n or sum(n in w for w in words) == 1)}
+    safe = {n: p for n, p in others.items() if n not in labels and (" " in n or sum(n in w for w in words) <= 1)}
     return {n: min(p) for n, p in (labels | safe).items() if n and len(p) == 1}
+
+
+def _tags(names) -> list[str]:
+    "A party as it is also called."
+    also = {"democrat": "democratic", "democratic": "democrat"}
+    return [n for name in names for n in (name, also.get(name.casefold(), name))]
 
 # %% ../nbs/06_simulation.ipynb #89ba6e98
 _NEGATION = re.compile(
     r"\b(?:not|never|cannot|no|neither|nor|against|except|hardly|refuse|without|instead of|rather than|over|than|unless|if|nobody|hate|dislike|oppose|oppos\w+|stop|defeat"
     r"|ne|pas|nicht|kein\w*|nunca|jam[aá]is|jamás|não)\b|n't\b", re.I)
 _BOUNDARY = re.compile(r"(?<!\bmr)(?<!\bms)(?<!\bmrs)(?<!\bdr)[.!?;](?:\s|$)|\n\s*\n|\bbut\b|\bhowever\b|\btherefore\b|,\s*(?:so|yet|and)\b|\bso (?=i\b)|,\s+(?=i\b)")
-_TITLES = r"\W*(?:(?:the|for|to|president|former|vice|mr|mrs|ms|senator|candidate)\W+)*$"
+_TITLES = r"[^\w\0]*(?:(?:the|for|to|president|former|vice|mr|mrs|ms|senator|secretary|governor|candidate)[^\w\0]+)*$"
 _CHOOSING = re.compile(
     r"\b(?:vot(?:e|ed|ing)(?: would)?(?: is| goes| go| be)?(?: for| to)|ballot for|choos(?:e|ing)|chose|select(?:ed|ing)?|pick(?:ed|ing)?|go(?:ing)? (?:with|for)|support(?:ing)?"
     r"|prefer|favou?r|opt(?:ing)? for|lean(?:ing)? towards?|side with|(?:answer|choice|option|selection|candidate)(?: is| would be| will be|:))" + _TITLES)
 _LEAD = re.compile(
-    r"\W*(?:(?:well|so|okay|ok|hmm|honestly|frankly|personally|overall|probably|definitely|certainly|i'd say|i would say|i say|i think|i guess|i believe|i|it's|it is"
-    r"|it would be|that would be|that's)\W+)*" + _TITLES)
+    r"[^\w\0]*(?:(?:well|so|okay|ok|hmm|honestly|frankly|personally|overall|probably|definitely|certainly|i'd say|i would say|i say|i think|i guess|i believe|i|it's|it is"
+    r"|it would be|that would be|that's)[^\w\0]+)*" + _TITLES)
 _AFTER = re.compile(
     r"[\s\"')\]]*(?:$|[.,;:!](?!\d)|\n|\s[-–—]\s|\s*\(|(?:because|since|over|definitely|obviously|of course|all the way|it is|i|(?:is|would be|gets|has) my"
     r"|that|with (?:the|this|that) (?:statement|idea|view|claim|proposal))\b)")
@@ -221,18 +237,22 @@ def _in_words(text: str, options: Sequence[str]) -> tuple[int | None, str]:
     if _REFUSAL.search("".join(rest[:2000])):
         return None, "refusal"
     places = {m[0] for m in chosen}
-    rivals = [m for m, no in zip(mentions, negated, strict=True) if m[3] and not no and m[0] not in places]
+    rivals = [m for m, no in zip(mentions, negated, strict=True) if (m[3] or _stands_alone(text, m[1], m[2])) and not no and m[0] not in places]
     if len(places) != 1 or any(not _reason(text, chosen[0][2], m[1]) for m in rivals):
         return None, "invalid"
     return chosen[0][0], "ok"
+
+
+def _stands_alone(text: str, start: int, end: int) -> bool:
+    return bool(re.search(r"(?:^|[.!?;:/,\n(]|\bi mean)\s*$", text[:start]) and re.match(r"\s*(?:$|[.!?,;:/\n)])", text[end:]))
 
 # %% ../nbs/06_simulation.ipynb #ad1a19de
 def _mentions(text: str, options: Sequence[str]) -> tuple[list[tuple[int, int, int, bool]], str]:
     "Where options are named (place, start, end, whether unmistakably), and the text without these names."
     found, labels = [], {_plain(o).casefold().strip(_MARKS) for o in options}
-    masked = text
-    for name, place in sorted(_names(options).items(), key=lambda n: -len(n[0])):
-        found += [(place, m.start(), m.end(), " " in name or name not in labels) for m in re.finditer(_alone(name), masked)]
+    masked, own = text, _names(options)
+    for name, place in sorted(_names(options, tags=True).items(), key=lambda n: -len(n[0])):
+        found += [(place, m.start(), m.end(), " " in name or (name not in labels and name in own)) for m in re.finditer(_alone(name), masked)]
         masked = re.sub(_alone(name), lambda m: "\0" * len(m[0]), masked)
     return sorted(found, key=lambda m: m[1]), masked
 
@@ -259,9 +279,9 @@ def _reason(text: str, end: int, start: int) -> bool:
 _REFUSAL = re.compile(
     r"\bas an? (?:\w+ )?(?:ai|language model|assistant)\b|\blanguage model\b|\bi(?:'m| am) (?:sorry|unable|not able|an ai|not comfortable)\b|\b(?:i )?(?:refuse|decline)[ds]?\b"
     r"|\bi (?:can(?:no|')t|cannot|won't|will not|do not|don't|would not|wouldn't|(?:would )?(?:rather|prefer) not|am not going to|'d (?:rather|prefer) not)\b(?:\s+\w+){0,3}?"
-    r"\s+(?:to )?(?:answer|vote(?! (?:for )?(?:the )?\0)|choose|pick|select|decide|say|know|respond|participate|provide|share|express|disclose|reveal|give|make|assist|help|engage"
-    r"|comply|have|want|care|endorse|discuss|comment|fulfill?)\b|\bi(?:'d| would)? (?:rather|prefer) not\b|\b(?:abstain|refusal|no comment|prefer not to|rather not)\b"
-    r"|\b(?:would(?:n't| not)|will not|won't) vote\b(?! (?:for )?(?:the )?\0)|\bnot vot(?:e|ing)\b(?! (?:for )?(?:the )?\0)")
+    r"\s+(?:to )?(?:answer|vote(?! (?:for )?(?:the )?\0| for (?!any|either|both|these|those|them|nobody|no one))|choose|pick|select|decide|say|know|respond|participate|provide|share|express|disclose|reveal|give|make|assist|help|engage"
+    r"|comply|have|want to (?:answer|vote|choose|pick|say|decide|respond|participate|share|take|give)|care|endorse|discuss|comment|fulfill?)\b|\bi(?:'d| would)? (?:rather|prefer) not\b|\b(?:abstain|refusal|no comment|prefer not to|rather not)\b"
+    r"|\b(?:would(?:n't| not)|will not|won't) vote\b(?! (?:for )?(?:the )?\0| for (?!any|either|both|these|those|them|nobody|no one))|\bnot vot(?:e|ing)\b(?! (?:for )?(?:the )?\0| for (?!any|either|both|these|those|them|nobody|no one))")
 
 # %% ../nbs/06_simulation.ipynb #c1b70e11
 def option_probabilities(logprobs: Sequence[dict] | None, options: Sequence[str]) -> tuple[list[float] | None, float]:

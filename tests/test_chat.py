@@ -275,6 +275,15 @@ def test_settings_that_a_server_rejects(server, mode, name):
 # ---- secrets
 
 
+@pytest.mark.parametrize("address", ["user:hunter2@host/v1", "https://host/v1?api_key=hunter2", "https://me:hunter2@host/v1", "ftp://a:hunter2@h"])
+def test_no_secret_in_an_address_is_shown(address):
+    try:
+        shown = repr(ChatModel("m", base_url=address, store=False))
+    except ValueError as e:
+        shown = str(e)
+    assert "hunter2" not in shown and "ost" in shown or "***" in shown
+
+
 def test_no_secret_anywhere(server, tmp_path, monkeypatch, capfd):
     key = "sk-verysecret-0123456789"
     m = model(server, "leaking", api_key=key, store=tmp_path / "s.sqlite", retries=0)

@@ -78,7 +78,8 @@ def test_forecast_by_hand():
     answers = pd.concat([ballots("DDDRO x?".replace(" ", "")), ballots("xx?", "WY"), ballots("DR", "NY")])
     frame = forecast(answers).set_index("state")
     real = results(2020).set_index("state")
-    assert frame.loc["CA", "share"] == 0.75 and frame.loc["CA", ["n", "n_valid", "n_refusal", "n_invalid"]].tolist() == [7, 5, 1, 1]
+    assert frame.loc["CA", "share"] == 0.75
+    assert frame.loc["CA", ["n", "n_valid", "n_refusal", "n_invalid", "n_missing"]].tolist() == [7, 5, 1, 1, 0]
     assert frame.loc["CA", "error"] == pytest.approx(100 * (0.75 - real.loc["CA", "share"])) and frame.loc["CA", "electors"] == 55
     assert frame.loc["CA", "real"] == real.loc["CA", "share"]
     assert frame.loc["CA", "previous"] == results(2016).set_index("state").loc["CA", "share"]
@@ -208,9 +209,11 @@ def test_what_became_of_the_replies():
     answers = ballots("DR?xDDRR").assign(request_key="k")
     answers["status"] = answers["status"].tolist()[:4] + ["truncated", "error", "filtered", "invalid"]
     answers.loc[4:, "option"] = None
-    answers.loc[7, "request_key"] = None  # never asked: the persona was not usable
+    answers.loc[[3, 7], "request_key"] = None  # never asked: a persona that was refused, and one that was not usable
     row = evaluate(answers, n_boot=50).iloc[0]
-    assert [row[f"{k}_rate"] for k in ("valid", "refusal", "invalid", "missing")] == [2 / 8, 1 / 8, 2 / 8, 3 / 8]
+    assert [row[f"{k}_rate"] for k in ("valid", "refusal", "invalid", "missing")] == [2 / 8, 0, 2 / 8, 4 / 8]
+    state = forecast(answers, n_boot=50).iloc[0]
+    assert state[["n", "n_valid", "n_refusal", "n_invalid", "n_missing"]].tolist() == [8, 2, 0, 2, 4]
 
 
 def test_baselines_stand_in_the_summary():

@@ -57,6 +57,7 @@ def test_the_recorded_run_needs_no_model(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("wrong, words", [
     ({"states": ["CA", "XX"]}, "XX"), ({"tiers": ["metta"]}, "metta"), ({"years": [2018]}, "2018"), ({"mode": "chat"}, "chat"),
+    ({"base_url": "http://localhost:8000/v1"}, "which uses no endpoint"), ({"temperature": -1.0}, "at least 0"),
     ({"n_per_state": "ten"}, "n_per_state"), ({"n_per_states": 3}, "n_per_state")])
 def test_bad_parameters_are_refused(tmp_path, wrong, words):
     with pytest.raises(ValueError, match=words):

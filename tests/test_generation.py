@@ -423,7 +423,7 @@ def test_no_reply_makes_the_reader_raise(text):
         ("I live in Texas.", "state"),
         ("I live in Austin, Texas.", "state"),
         ("I reside in the state of Texas.", "state"),
-        ("Based in West Virginia, I work.", None),
+        ("Based in West Virginia, I work.", "state"),
         ("I am based in West Virginia.", "state"),
         ("I live in Washington, D.C.", "state"),
         ("I'm a resident of New York.", "state"),
@@ -463,12 +463,32 @@ def test_no_reply_makes_the_reader_raise(text):
         ("I have a college degree.", "education"),
         ("I'm a 34-year-old woman with a master's degree.", "education"),
         ("I graduated from the University of Texas.", "education"),
+        ("I'm 52 years of age.", "age"),
+        ("Hi, I'm John, 45, from Ohio", "age"),
+        ("I just celebrated my 45th birthday.", "age"),
+        ("Forty-five years old, I still go down the mine", "age"),
+        ("I just turned 52.", "age"),
+        ("My name is Henry, a 34-year-old man", "sex"),
+        ("Being a father of two in Ohio, I worry.", "sex"),
+        ("I am male.", "sex"),
+        ("I grew up in Ohio but now live in Tennessee.", "state"),
+        ("I live with my husband and two sons in a small town in Georgia.", "state"),
+        ("I live in Austin, TX.", "state"),
+        ("I call Texas home.", "state"),
+        ("I have lived my whole life in Kentucky.", "state"),
+        ("Being a white woman in Ohio is easy.", "race"),
+        ("I'm Dominican.", "race"),
+        ("I'm a Salvadoran immigrant.", "race"),
+        ("I am a Cherokee woman.", "race"),
+        ("I completed my master's degree.", "education"),
+        ("I earned an MBA.", "education"),
+        ("I obtained a doctorate.", "education"),
+        ("I am a college graduate.", "education"),
     ],
 )
 def test_statements_that_contradict(text, what):
     found = contradictions(text, WOMAN)
-    assert {f.split(":")[0] for f in found} >= ({what} if what else set()) and len(found) == len(set(found))
-    assert not what or "the census says" in found[0]
+    assert what in {f.split(":")[0] for f in found} and len(found) == len(set(found)) and "the census says" in found[0]
 
 
 @pytest.mark.parametrize(
@@ -538,6 +558,25 @@ def test_statements_that_contradict(text, what):
         "I got a bachelor apartment",
         "I have an associate at the firm",
         "I graduated from high school",
+        "I am a Black woman from Georgia living in Ohio.",
+        "I am from Alabama but I live in Cleveland, Ohio.",
+        "I'm a woman from Alabama who moved here to Ohio.",
+        "I am a nurse's aide from Georgia, now in Ohio.",
+        "I'm from Alabama originally.",
+        "I've lived in Georgia for ten years before moving to Ohio.",
+        "When I turned 30, I moved.",
+        "The year I turned 40, my father died.",
+        "I turned 20, then married.",
+        "At 20, I still had hope.",
+        "At 18, I have to say, I was a fool.",
+        "I'm a 34-year-old woman whose 68-year-old mother is from Virginia.",
+        "I'm a boy mom.",
+        "I am both mother and father to my kids.",
+        "I feel like a 60-year-old woman some mornings",
+        "I'm 15, no, 16 weeks pregnant",
+        "I'm 90 and counting days sober",
+        "I got a degree in hard knocks",
+        "I received a master's touch",
         "",
     ],
 )
@@ -566,6 +605,14 @@ def test_statements_that_do_not(text):
         ("I live in New York City.", {"state": "NJ"}, True),
         ("I live in Kansas City.", {"state": "MO"}, False),
         ("I graduated from high school", {"education": "Less than 9th grade"}, True),
+        ("I'm a high school dropout.", {}, True),
+        ("I never finished high school.", {"education": "High school graduate"}, False),  # the census counts a GED as one
+        ("I never went to college.", {}, True),
+        ("I'm a Korean War veteran.", {}, False),
+        ("I am pregnant.", {}, True),
+        ("I am the man of the house.", {"sex": "Female"}, False),
+        ("I am a proud Latino man.", {"race_ethnicity": "Two or more races"}, True),
+        ("I am a proud Latino man.", {"race_ethnicity": "Some other race"}, True),
         ("I am a Black man.", {"race_ethnicity": "Two or more races"}, False),
     ],
 )
@@ -588,7 +635,7 @@ def test_unknown_facts_are_not_contradicted(person):
     assert contradictions("I am a 52-year-old white man. I live in Texas. I have a PhD.", person) == []
 
 
-@pytest.mark.xfail(strict=False, reason="the patterns do not understand")
+@pytest.mark.xfail(strict=True, reason="the patterns do not understand")
 @pytest.mark.parametrize(
     "text, wrong",
     [
@@ -634,6 +681,10 @@ def test_a_truncated_narrative_ends_with_a_sentence():
             "I'm sorry, but I can’t create a portrait of a real person, since this might not be right for them or their family at home.",
             "refusal",
         ),
+        ("I can't write well, but I can fix any engine that you roll into my yard, and people pay me for that with what they have.", "ok"),
+        ("Some weeks I can't provide for my kids what other kids have, and that keeps me awake more than the pain in my back does.", "ok"),
+        ("I have worked as an airline mechanic and as an aide in a nursing home, and neither of them pays the rent on its own here.", "ok"),
+        ("I cannot help with this request, because a portrait of a real person could be used to deceive others.", "refusal"),
         (STORY + " I am a man.", "contradiction"),
         (STORY + " <b>$5</b> {x}", "ok"),
     ],

@@ -88,7 +88,6 @@ def test_parameters_are_read_without_being_run(plain):
         {"n": 0},
         {"temperature": 1},
         {"temperature": 0.5},
-        {"states": []},
         {"states": ("DC", "ME")},
         {"years": None},
         {"years": [2024]},
@@ -118,6 +117,11 @@ def test_good_parameters(plain, given):
         ({"n": None}, "got NoneType"),
         ({"temperature": "1e0"}, "temperature must be float"),
         ({"temperature": 0.7}, "0.7 is not one of 0.5, 1.0, 2"),
+        ({"states": []}, "the list is empty"),
+        ({"states": ["CA", "CA"]}, "'CA' is named twice"),
+        ({"years": [2016, 2016]}, "2016 is named twice"),
+        ({"base_url": "user:secret@host/v1"}, "plain: base_url must begin with http:// or https://"),
+        ({"temperature": float("nan")}, "must be a finite number"),
         ({"states": "CA"}, "states must be list[str], got str"),
         ({"states": ["CA", "ZZ"]}, "'ZZ' is not one of AK, AL"),
         ({"states": [2016]}, "states must be list[str]"),
@@ -139,6 +143,28 @@ def test_bad_parameters_are_refused_before_a_kernel_starts(plain, tmp_path, give
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    "given, said",
+    [
+        ({"people": 0}, "people must be at least 1, got 0"),
+        ({"people": -3}, "at least 1"),
+        ({"hot": -0.1}, "hot must be at least 0, got -0.1"),
+        ({"hot": float("inf")}, "at least 0"),
+        ({"base_url": "https://models.example/v1"}, 'generator and simulator are "embedded", which uses no endpoint'),
+        ({"base_url": "https://models.example/v1", "simulator": "m", "people": 1, "hot": 0}, None),
+    ],
+)
+def test_bounds_and_an_address_without_a_model(tmp_path, given, said):
+    lines = ["people: int | None = 5  # people, at least 1", "hot: float = 1.0  # at least 0", 'generator: str = "embedded"',
+             'simulator: str = "embedded"', "base_url: str | None = None"]  # fmt: skip
+    source = notebook(tmp_path / "bounds.ipynb", parameters="\n".join(lines))
+    if said is None:
+        assert check_parameters(source, given)["people"] == 1
+    else:
+        with pytest.raises(ValueError, match=re.escape(said)):
+            check_parameters(source, given)
+
+
 def test_all_faults_are_told_at_once(plain):
     with pytest.raises(ValueError) as e:
         check_parameters(plain, {"n": "x", "mode": "y", "z": 1})
@@ -148,9 +174,9 @@ def test_all_faults_are_told_at_once(plain):
 def test_numpy_and_paths_become_plain(plain):
     np = pytest.importorskip("numpy")
     got = check_parameters(
-        plain, {"n": np.int64(4), "years": np.array([2016]), "base_url": Path("/x"), "states": pd.Series(["CA"]).to_numpy()}
+        plain, {"n": np.int64(4), "years": np.array([2016]), "later": Path("/x"), "states": pd.Series(["CA"]).to_numpy()}
     )
-    assert got["n"] == 4 and got["years"] == [2016] and got["base_url"] == "/x" and got["states"] == ["CA"]
+    assert got["n"] == 4 and got["years"] == [2016] and got["later"] == "/x" and got["states"] == ["CA"]
     json.dumps(got)
 
 
