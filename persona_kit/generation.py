@@ -230,8 +230,8 @@ _UNITS = {w: i for i, w in enumerate("zero one two three four five six seven eig
 _TENS = {w: 10 * i for i, w in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
 _NUMBER = r"(\d{1,3}|(?:" + "|".join(_TENS) + r")(?:[- ](?:one|two|three|four|five|six|seven|eight|nine))?|eighteen|nineteen)"
 _OLD = rf"{_NUMBER}[- ]years?[- ]old(?!['’])"
-_MEN = "man|male|boy|guy|gentleman|father|dad|husband|grandfather|grandpa|son|businessman|widower"
-_WOMEN = "woman|female|girl|lady|mother|mom|mum|wife|grandmother|grandma|daughter|businesswoman|housewife|widow"
+_MEN = "man|male|boy|guy|gentleman|father|dad|daddy|granddaddy|husband|grandfather|grandpa|son|businessman|widower"
+_WOMEN = "woman|female|girl|lady|mother|mom|mum|wife|mommy|grandmother|grandma|granny|daughter|businesswoman|housewife|widow"
 _SEX = rf"\b({_MEN}|{_WOMEN})\b(?!['’]| (?:scouts?|figure|tongue|friend|power|mom|mum|dad)\b)"
 
 # %% ../nbs/05_generation.ipynb #572b946c
@@ -262,11 +262,15 @@ _STOP = set("a an the who whom with from in of for at that to by on but than my 
             "where while so or if not like whose living working".split())
 _ANYONE_ELSE = re.compile(r"\b(?:my|our|his|her|their|with|was|were|when|met|love|loved|married|know|knew|see|saw|have|had|to|who|whose|like)\b", re.I)
 
+_FIRST_PERSON = re.compile(r"\b(?:I|[Mm]y|[Mm]e)\b")
+
 
 def _descriptions(text: str) -> list[str]:
     "The noun phrases by which a text describes its speaker: after \"I am a\" or \"As a\", and in the opening sentence any N-year-old who is not somebody else."
-    starts = [m.end() for m in re.finditer(rf"(?:\bI(?: am|['’]m)(?: now| currently| just| still| also)?(?: {_NUMBER},)?|\b[Bb]eing|\b[Mm]y name is [A-Z]\w+(?: [A-Z]\w+)?,(?: and I am)?|(?:^|[.!?,;]\s+|\band )[Aa]s)"
+    starts = [m.end() for m in re.finditer(rf"(?:\bI(?: am|['’]m)(?: now| currently| just| still| also)?(?: {_NUMBER},)?|\b[Bb]eing|\bI(?: am|['’]m) [A-Z]\w+(?: [A-Z]\w+)?,|\b[Mm]y name is [A-Z]\w+(?: [A-Z]\w+)?,(?: and I am)?|(?:^|[.!?,;]\s+|\band )[Aa]s)"
                                            r" (?:just )?(?:an?|the)? ?(?=[\w'’-])", text)]
+    if not _FIRST_PERSON.search(text):  # a portrait in the third person
+        starts += [m.end() for m in re.finditer(r"\b(?:[Ss]he|[Hh]e)(?: is|['’]s)(?: now| currently)? (?:an? )?|^(?:[A-Z]\w+ ){1,2}is(?: now)? an? ", text)]
     opening = re.split(r"(?<=[.!?])\s", text, maxsplit=1)[0]
     for m in re.finditer(_OLD, opening):
         somebody_else = _ANYONE_ELSE.search(opening[:m.start()]) or re.match(r"[^,.]*\bis my\b", opening[m.end():])
@@ -278,7 +282,7 @@ def _descriptions(text: str) -> list[str]:
 def _phrase(text: str) -> str:
     words = []
     for word in re.match(r"(?:[\w'’-]+(?:, | |(?=\W|$))){0,8}", text)[0].split():  # type: ignore[index]
-        if word.strip(",").casefold() in _STOP:
+        if re.split("['’,]", word)[0].casefold() in _STOP:
             break
         words.append(word)
     return " ".join(words).rstrip(",")
@@ -299,7 +303,8 @@ def _ages(text: str, age) -> list[str]:
     wrong = [words for words, years in said if years != int(age)]
     turned = re.finditer(rf"(?<!when )(?<!year )(?<!before )(?<!after )(?<!since )\b(?:I(?:['’]ve| have)?(?: just| recently) turned {_NUMBER}\b|I turned {_NUMBER}(?= (?:last|this)\b))", text)
     wrong += [m[0] for m in turned if int(age) - _years(m[1] or m[2]) not in (0, 1)]
-    decades = re.finditer(rf"\bI(?: am|['’]m)(?: now| already)? in my (?:early |mid[- ]?|late )?({'|'.join(_DECADES)})\b", text)
+    who = r"I(?: am|['’]m)(?: now| already)? in my" if _FIRST_PERSON.search(text) else r"in (?:her|his|their)"
+    decades = re.finditer(rf"\b{who} (?:early |mid[- ]?|late )?({'|'.join(_DECADES)})\b", text)
     return wrong + [m[0] for m in decades if int(age) // 10 * 10 != _DECADES[m[1]]]
 
 
@@ -323,7 +328,7 @@ def _sexes(text: str, sex) -> list[str]:
 
 def _pronouns(text: str, sex: str) -> list[str]:
     "A portrait in the third person: whose pronouns?"
-    if re.search(r"\b(I|[Mm]y|[Mm]e)\b", text):
+    if _FIRST_PERSON.search(text):
         return []
     he, she = len(re.findall(r"\b(?:he|his|him)\b", text, flags=re.I)), len(re.findall(r"\b(?:she|hers?)\b", text, flags=re.I))
     own, other = (he, she) if sex == "Male" else (she, he)
@@ -332,8 +337,11 @@ def _pronouns(text: str, sex: str) -> list[str]:
 # %% ../nbs/05_generation.ipynb #29e749aa
 _STATE_NAMES = "|".join(sorted(STATES.values(), key=len, reverse=True))
 _POSTAL = "|".join(STATES)
+_CITIES = {"New York City": "NY", "Brooklyn": "NY", "Los Angeles": "CA", "San Francisco": "CA", "San Diego": "CA", "Chicago": "IL", "Houston": "TX", "Dallas": "TX",
+           "Philadelphia": "PA", "Seattle": "WA", "Boston": "MA", "Atlanta": "GA", "Miami": "FL", "Detroit": "MI", "Minneapolis": "MN", "Denver": "CO",
+           "Las Vegas": "NV", "New Orleans": "LA", "Baltimore": "MD", "Milwaukee": "WI"}  # each the largest of its name by far
 _CITY = r"(?: [A-Z][\w.]+(?: [A-Z][\w.]+)?,)?"
-_SOMEWHERE = (rf"(?: the)?(?: a)?(?: (?:small|little|quiet|rural|big))?(?: (?:state|city|town|heart|suburbs?|part)(?: of| in))?(?:{_CITY} ({_STATE_NAMES})|(?: [A-Z][\w.]+){{1,2}}, ({_POSTAL}))\b"
+_SOMEWHERE = (rf"(?: the)?(?: a)?(?: (?:small|little|quiet|rural|big))?(?: (?:beautiful|vibrant|great))?(?: (?:state|city|town|heart|suburbs?|part)(?: of| in))?(?:{_CITY} ({_STATE_NAMES})|(?: [A-Z][\w.]+){{1,2}}, ({_POSTAL})| ({'|'.join(_CITIES)})(?!,))\b"
               r"(?! (?:Avenue|Street|Road|County|Beach|Island|University|(?<!New York )City)\b)")
 _WITH = r" with (?:(?!\b(?:in|who|while)\b)[^.,;!?]){1,60}?"
 _HOME = (
@@ -358,7 +366,7 @@ def _places(text: str, home) -> list[str]:
     if home not in text:  # who names the home state may well come from another
         found += [m for m in re.finditer(_FROM, text) if not re.search(r"\b(?:moved|now|originally|born|before|living)\b", _sentence(text, m.end()))]
     elsewhere = re.compile(r"\b(?:originally|not|visiting|on vacation|on my way|born|raised|interested|trained|educated|back)\b", re.I)
-    said = [(m[0], m[1] or STATES[m[2]]) for m in found if not elsewhere.search(m[0])]
+    said = [(m[0], m[1] or STATES[m[2] or _CITIES[m[3]]]) for m in found if not elsewhere.search(m[0])]
     return [words for words, state in said if state != home and not (home == "District of Columbia" and re.search(r"in Washington$", words))]
 
 
@@ -384,6 +392,8 @@ def _origins(text: str, race) -> list[str]:
         return []
     said = [(phrase, m[1]) for phrase in _descriptions(text) for pattern in _ORIGIN for m in re.finditer(pattern, phrase, flags=re.I)]
     said += [(m[0], m[1]) for m in re.finditer(rf"\bI(?: am|['’]m)(?: also| proudly)? ({_RACES})(?=\s*(?:[.,;!]|and\b|but\b|$))", text, flags=re.I)]
+    if race == "White":
+        said += [(m[0], "Black") for m in re.finditer(r"\bI(?: am|['’]m)(?: proud to be)?(?: an?)?(?: \w+)? (?:woman|man|person) of colou?r\b", text)]
     claims = [(words, _RACE[name.casefold()]) for words, name in said]
     return [words for words, claim in claims if claim != race and (claim == "Hispanic" or race in _RACE.values())]
 
@@ -404,6 +414,9 @@ def _degrees(text: str, education) -> list[str]:
     wrong = [m[0] for degree, least in _DEGREES.items() if rank < least for m in re.finditer(rf"{_REACHED}(?:{degree})", text, flags=re.I)]
     high = re.finditer(r"\bI(?:['’]m| am) a high school dropout\b|\bI (?:never (?:finished|completed|graduated from)|dropped out of|did(?: not|n['’]t) finish) high school\b", text)
     wrong += [m[0] for m in high if rank > 2]
+    pupil = (r"\b(?:I(?: am|['’]m)|[Ss]he(?: is|['’]s)|[Hh]e(?: is|['’]s))(?: now| currently)?(?: an?)?(?: [\w-]+)? (?:(?:senior|junior|freshman|sophomore|student) in high school"
+             r"|high[- ]school(?:er| senior| junior| freshman| sophomore| student))\b")
+    wrong += [m[0] for m in re.finditer(pupil, text) if rank >= 2]
     wrong += [m[0] for m in re.finditer(r"\bI never (?:went to|attended|set foot in) (?:college|a university|university)\b", text) if rank > 2]
     wrong += [m[0] for m in re.finditer(r"\bI(?:['’]m| am) a college graduate\b", text) if rank < 4]
     for school, least in (("high school", 2), (r"(?:college|university|(?:[A-Z]\w+ )+(?:College|University)|the University of)", 4)):
