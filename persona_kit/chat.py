@@ -211,14 +211,27 @@ def _connect(path: str) -> sqlite3.Connection:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
         db = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
         try:
-            db.execute("PRAGMA journal_mode=WAL")
+            _patiently(db, "PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=NORMAL")
-            db.execute(_TABLE)
+            _patiently(db, _TABLE)
             db.execute(f"SELECT {', '.join(_COLUMNS)} FROM replies LIMIT 1")
         except BaseException:
             db.close()
             raise
         return db
+
+
+def _patiently(db: sqlite3.Connection, statement: str, seconds: float = 60) -> None:
+    "SQLite does not wait by itself while another process makes the same new file."
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            db.execute(statement)
+            return
+        except sqlite3.OperationalError as e:
+            if "locked" not in str(e) or time.monotonic() > end:
+                raise
+        time.sleep(0.02)
 
 # %% ../nbs/03_chat.ipynb #81594a91
 def _store_get(store: _Database, keys: list[str]) -> dict[str, dict]:

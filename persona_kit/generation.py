@@ -567,8 +567,9 @@ def _table(job: _Job) -> pd.DataFrame:
     new = pd.DataFrame(job.result, index=job.personas.index, columns=None if job.result else ["status", "attempts", "rejected", "reason"])
     out = job.personas.drop(columns=[c for c in ("status", "attempts", "rejected", "reason", "text") if c in job.personas])
     for a in job.wanted:
-        if a.name in new:
-            out[a.name] = out[a.name].astype("object").where(out[a.name].notna(), new[a.name]) if a.name in out else new[a.name]
+        if a.name in new or a.name not in out:
+            written = new[a.name] if a.name in new else pd.Series(None, index=out.index, dtype="object")
+            out[a.name] = out[a.name].astype("object").where(out[a.name].notna(), written) if a.name in out else written
             if a.values and a.name not in ("sex", "state"):
                 out[a.name] = pd.Categorical(out[a.name], categories=a.values)
     out["tier"], out["generator"] = job.tier, job.generator

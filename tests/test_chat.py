@@ -346,8 +346,23 @@ def test_interrupted_run_continues(server, tmp_path, how):
 
 def test_two_processes_share_a_store(server, tmp_path):
     url, path = server.url("slow"), tmp_path / "replies.sqlite"
-    first, second = (p.communicate(timeout=300)[0] for p in [start(url, path, 40), start(url, path, 40)])
+    (first, err), (second, other) = (p.communicate(timeout=300) for p in [start(url, path, 40), start(url, path, 40)])
+    assert first and second, err + other
     assert json.loads(first) == json.loads(second) and len(ReplyStore(path)) == 40
+
+
+def test_many_processes_make_one_store(tmp_path):
+    code = """
+import sys, time
+from persona_kit.chat import ReplyStore
+time.sleep(max(0, float(sys.argv[2]) - time.time()))
+print(ReplyStore(sys.argv[1]).put([]))
+"""
+    for n in range(3):
+        arguments = [sys.executable, "-c", code, str(tmp_path / f"{n}.sqlite"), str(time.time() + 2.5)]
+        crowd = [subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(6)]
+        said = [p.communicate(timeout=120) for p in crowd]
+        assert all(out.strip() == "0" for out, _ in said), said
 
 
 def test_full_disk(server, tmp_path):

@@ -103,6 +103,14 @@ def test_what_is_known_is_kept_and_not_asked_for():
     assert "home: owned" in model.seen[0].messages[-1]["content"]
 
 
+def test_the_columns_do_not_depend_on_the_replies():
+    idle = Fake(lambda r: json.dumps(filled(r.schema, 1)))
+    works = generate(people(3), "objective_tabular", Fake(lambda r: json.dumps(filled(r.schema, 0))))
+    assert list(generate(people(3), "objective_tabular", idle)) == list(works) and works["job"].notna().all()
+    failed = generate(people(3), "descriptive", Fake(lambda r: {"status": "error", "text": None}))
+    assert failed["narrative"].isna().all() and failed["text"].isna().all()
+
+
 def test_tiers_build_on_each_other():
     objective = generate(people(6), "objective_tabular", Fake(), seed=1)
     model = Fake()
