@@ -15,6 +15,7 @@ import pandas as pd
 
 from .alignment import resample
 from .surveys import party
+from .population import electorate as members
 from .tables import STATES, TableError, data_path, row_seeds
 
 # %% ../nbs/08_elections.ipynb #4dac22ac
@@ -231,6 +232,24 @@ def _election_rows(answers: pd.DataFrame, personas: pd.DataFrame | None, years: 
     _check_rows(rows, key)
     return rows
 
+# %% ../nbs/08_elections.ipynb #e1ec0101
+def _reweighted(rows: pd.DataFrame, personas: pd.DataFrame | None, electorate: str) -> pd.DataFrame:
+    "Rows with the weight that each persona has in the electorate of the year."
+    if electorate == "adults":
+        return rows
+    if personas is None:
+        raise TableError(f"electorate {electorate!r}: give the personas that were asked as second argument; their census attributes tell who votes")
+    who = personas.drop(columns="weight", errors="ignore").drop_duplicates("persona_id").set_index("persona_id")
+    lost = ~rows["persona_id"].isin(who.index)
+    if lost.any():
+        raise TableError(f"personas: no persona {rows.loc[lost, 'persona_id'].iloc[0]!r}, who answered ({int(lost.sum())} such row(s))")
+    weight = rows["weight"].astype(float)
+    for year in rows["year"].unique():
+        part = rows[rows["year"] == year]
+        people = who.loc[part["persona_id"]].reset_index().assign(weight=part["weight"].to_numpy(float))
+        weight.loc[part.index] = members(people, electorate, int(year)).to_numpy()
+    return rows.assign(weight=weight)
+
 # %% ../nbs/08_elections.ipynb #1b11acff
 def _check_rows(rows: pd.DataFrame, key: list[str]) -> None:
     if rows.duplicated(key).any():
@@ -270,8 +289,9 @@ def _cast(rows: pd.DataFrame, survey) -> tuple[np.ndarray, np.ndarray]:
     return democratic, republican
 
 # %% ../nbs/08_elections.ipynb #0713c925
-def _count(answers: pd.DataFrame, personas: pd.DataFrame | None, years: int | Iterable[int] | None, survey) -> _Ballots:
-    rows = _election_rows(answers, personas, years)
+def _count(answers: pd.DataFrame, personas: pd.DataFrame | None, years: int | Iterable[int] | None, survey,
+           electorate: str = "adults") -> _Ballots:
+    rows = _reweighted(_election_rows(answers, personas, years), personas, electorate)
     people = rows[["state", "persona_id"]].drop_duplicates().sort_values(["state", "persona_id"], ignore_index=True)
     if people["persona_id"].duplicated().any():
         twice = people.loc[people["persona_id"].duplicated(), "persona_id"].iloc[0]
@@ -346,7 +366,7 @@ def _check_draws(ci: float, n_boot: int) -> None:
 
 # %% ../nbs/08_elections.ipynb #e50bfd86
 def forecast(answers: pd.DataFrame, personas: pd.DataFrame | None = None, year: int | Iterable[int] | None = None, *, ci: float = 0.95,
-             n_boot: int = 1000, seed: int = 0, interval: str = "bootstrap", survey=None) -> pd.DataFrame:
+             n_boot: int = 1000, seed: int = 0, interval: str = "bootstrap", survey=None, electorate: str = "adults") -> pd.DataFrame:
     """Turn answers to election items into state shares beside the real ones.
 
     Parameters
@@ -365,6 +385,9 @@ def forecast(answers: pd.DataFrame, personas: pd.DataFrame | None = None, year: 
         Smoothed bootstrap (Jeffreys' interval in the simplest case), or the plain percentile bootstrap, which fails with few personas.
     survey : Survey, optional
         Needed in mode "probability" if an item has more than two options.
+    electorate : {"adults", "citizens", "voters"}
+        Whose votes are counted: each persona's weight times the share of such people who are citizens, or who voted that year;
+        see `persona_kit.population.electorate`. Other than adults needs `personas` with their census attributes.
 
     Returns
     -------
@@ -385,7 +408,7 @@ def forecast(answers: pd.DataFrame, personas: pd.DataFrame | None = None, year: 
     _check_draws(ci, n_boot)
     if interval not in ("bootstrap", "percentile"):
         raise ValueError(f"unknown interval {interval!r}; one of bootstrap, percentile")
-    ballots = _count(answers, personas, year, survey)
+    ballots = _count(answers, personas, year, survey, electorate)
     draws = _smoothed(ballots, n_boot, seed) if interval == "bootstrap" else _redrawn(ballots, n_boot, seed, coin=False)
     low, high = _quantiles(draws, ci)
     return _forecast_frame(ballots, low, high)
@@ -560,7 +583,7 @@ def _pooled(part: np.ndarray, total: np.ndarray, weights: np.ndarray, ci: float,
 
 # %% ../nbs/08_elections.ipynb #290b73ab
 def evaluate(answers: pd.DataFrame, personas: pd.DataFrame | None = None, years: int | Iterable[int] | None = None, *, ci: float = 0.95,
-             n_boot: int = 1000, seed: int = 0, survey=None) -> pd.DataFrame:
+             n_boot: int = 1000, seed: int = 0, survey=None, electorate: str = "adults") -> pd.DataFrame:
     """Summarise how far simulated elections are from the real ones.
 
     Parameters
@@ -574,6 +597,9 @@ def evaluate(answers: pd.DataFrame, personas: pd.DataFrame | None = None, years:
         Replicates of the bootstrap over personas within states, and its seed.
     survey : Survey, optional
         Needed in mode "probability" if an item has more than two options.
+    electorate : {"adults", "citizens", "voters"}
+        Whose votes are counted: each persona's weight times the share of such people who are citizens, or who voted that year;
+        see `persona_kit.population.electorate`. Other than adults needs `personas` with their census attributes.
 
     Returns
     -------
@@ -591,7 +617,7 @@ def evaluate(answers: pd.DataFrame, personas: pd.DataFrame | None = None, years:
         As `forecast`.
     """
     _check_draws(ci, n_boot)
-    ballots = _count(answers, personas, years, survey)
+    ballots = _count(answers, personas, years, survey, electorate)
     shares, cases, draws, noise = ballots.shares(), ballots.cases(), _redrawn(ballots, n_boot, seed), _noise(ballots, n_boot, seed)
     frame = pd.concat([ballots.runs.assign(kind="personas"), pd.DataFrame([
         _summary(shares[r], draws[:, r], ballots.states, int(year), ci, cases[r]) | _rates(ballots, r) | _noise_part(noise[:, r], ci)
@@ -646,7 +672,7 @@ def _baseline_row(name: str, ballots: _Ballots, year: int) -> dict:
 
 # %% ../nbs/08_elections.ipynb #dc18a246
 def drift(answers: pd.DataFrame, personas: pd.DataFrame | None = None, *, reference: str = "meta", years: int | Iterable[int] | None = None,
-          ci: float = 0.95, n_boot: int = 1000, seed: int = 0, survey=None) -> pd.DataFrame:
+          ci: float = 0.95, n_boot: int = 1000, seed: int = 0, survey=None, electorate: str = "adults") -> pd.DataFrame:
     """Compare tiers with a reference tier, on the same personas.
 
     Parameters
@@ -661,6 +687,9 @@ def drift(answers: pd.DataFrame, personas: pd.DataFrame | None = None, *, refere
     n_boot, seed : int
         Smoothed bootstrap over personas, stratified by state.
     survey : Survey, optional
+    electorate : {"adults", "citizens", "voters"}
+        Whose votes are counted: each persona's weight times the share of such people who are citizens, or who voted that year;
+        see `persona_kit.population.electorate`. Other than adults needs `personas` with their census attributes.
 
     Returns
     -------
@@ -674,7 +703,7 @@ def drift(answers: pd.DataFrame, personas: pd.DataFrame | None = None, *, refere
         As `forecast`; or if the reference tier was not asked, or is there from several generators at once.
     """
     _check_draws(ci, n_boot)
-    ballots = _count(answers, personas, years, survey)
+    ballots = _count(answers, personas, years, survey, electorate)
     runs = ballots.runs
     if reference not in set(runs["tier"]):
         raise ValueError(f"no tier {reference!r} to refer to; answers hold {', '.join(map(str, runs['tier'].unique()))}")

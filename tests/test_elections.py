@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from persona_kit.elections import MEASURES, YEARS, baselines, drift, electoral_votes, evaluate, forecast, position_bias, results
+from persona_kit.population import electorate, us_adults
 from persona_kit.surveys import Item, Survey, presidential_election
 from persona_kit.tables import STATES, TableError
 
@@ -285,3 +286,33 @@ def test_a_whole_study_is_summarised_quickly():
     start = time.perf_counter()
     summary = evaluate(answers)
     assert len(summary) == 12 + 6 and time.perf_counter() - start < 15
+
+
+# Electorates
+
+
+def test_the_voters_are_counted():
+    people = us_adults().sample(per_state=60, states=["OH", "TX", "CA"], seed=2)
+    graduate = people["education"] >= "Bachelor's degree"
+    votes = pd.concat([ballots(np.where(graduate, "D", "R"), people["state"].tolist(), year, persona_id=people["persona_id"].to_numpy(),
+                               weight=people["weight"].to_numpy()) for year in (2016, 2020)], ignore_index=True)
+    adults, voters = forecast(votes, people, n_boot=50), forecast(votes, people, n_boot=50, electorate="voters")
+    pd.testing.assert_frame_equal(adults, forecast(votes, n_boot=50, electorate="adults"))
+    for year in (2016, 2020):
+        weight = electorate(people, "voters", year)
+        by_hand = (weight * graduate).groupby(people["state"]).sum() / weight.groupby(people["state"]).sum()
+        found = voters[voters["year"] == year].set_index("state")["share"]
+        assert np.allclose(found, by_hand[found.index])
+    assert (voters["share"].to_numpy() > adults["share"].to_numpy()).all()
+    assert evaluate(votes, people, n_boot=50, electorate="voters").iloc[0]["bias"] > evaluate(votes, people, n_boot=50).iloc[0]["bias"]
+
+
+def test_an_electorate_needs_the_people():
+    people = us_adults().sample(per_state=2, states=["OH"], seed=2)
+    votes = ballots("DR", persona_id=people["persona_id"].to_numpy(), state=["OH"] * 2)
+    with pytest.raises(TableError, match="give the personas that were asked"):
+        forecast(votes, electorate="voters")
+    with pytest.raises(TableError, match="no persona 'OH-2-00001'"):
+        evaluate(votes, people.head(1), electorate="voters")
+    with pytest.raises(ValueError, match="unknown electorate"):
+        drift(votes, people, electorate="elders")

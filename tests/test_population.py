@@ -1,6 +1,7 @@
 "The population: raking against a plain implementation, the shipped table against published counts, samples that nest."
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from persona_kit.population import Population, rake, us_adults
+from persona_kit.population import Population, electorate, rake, us_adults
 from persona_kit.tables import STATES, TableError, check, data_path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -295,3 +296,64 @@ def test_the_build_repeats(tmp_path, adults):
     again = pd.read_parquet(tmp_path / "data" / "population" / "us_adults_2018.parquet")
     merged = again.merge(adults.frame, on=adults.attributes, how="outer", suffixes=("", "_shipped"))
     assert (merged["weight"].fillna(0) - merged["weight_shipped"].fillna(0)).abs().max() < 0.01
+
+
+# Electorates
+
+
+def test_citizens_and_voters_add_up_to_the_published_numbers():
+    cells = us_adults().frame
+    citizens = electorate(cells, "citizens")
+    assert citizens.sum() == pytest.approx(233_565_298, rel=1e-4)  # B29001_001E, US
+    assert electorate(cells, "adults").equals(cells["weight"])
+    assert (citizens <= cells["weight"]).all() and citizens.index.equals(cells.index)
+    votes = pd.read_csv(data_path("elections/president_by_state.csv")).set_index(["year", "state"])["total"]
+    for year in (2016, 2020, 2024):
+        voters = electorate(cells, "voters", year)
+        counted = voters.groupby(cells["state"], observed=True).sum()
+        assert np.allclose(counted, votes[year].reindex(counted.index), rtol=1e-5) and (voters <= citizens).all()
+
+
+def test_who_votes():
+    people = us_adults().sample(n=40_000, seed=3).sample(frac=1, random_state=1)
+    voters = electorate(people, "voters", 2020)
+    assert voters.index.equals(people.index) and voters.sum() == pytest.approx(158.4e6, rel=0.01)
+
+    def share(what, weight):
+        return np.average(what, weights=weight)
+
+    old, hispanic, graduate = people["age"] >= 65, people["race_ethnicity"] == "Hispanic", people["education"] >= "Bachelor's degree"
+    assert share(old, voters) > share(old, people["weight"]) + 0.02 and share(hispanic, voters) < share(hispanic, people["weight"]) - 0.04
+    assert share(graduate, voters) > share(graduate, people["weight"]) + 0.05
+
+
+@pytest.mark.parametrize(
+    "change, arguments, words",
+    [
+        (lambda p: p, ("electors",), "unknown electorate 'electors'; one of adults, citizens, voters"),
+        (lambda p: p, ("voters",), "voters need a year: one of 2016, 2020, 2024; got None"),
+        (lambda p: p, ("voters", 2012), "got 2012"),
+        (lambda p: p.drop(columns=["sex", "education"]), ("citizens",), "no column sex, education"),
+        (lambda p: p.assign(education="PhD"), ("citizens",), "row 0: nobody in the census is"),
+        (lambda p: p.drop(columns="weight"), ("citizens",), "no column 'weight'"),
+    ],
+)
+def test_electorate_refuses(change, arguments, words):
+    people = us_adults().sample(per_state=1, states=["OH", "TX"], seed=1)
+    with pytest.raises(ValueError, match=re.escape(words)):
+        electorate(change(people), *arguments)
+    assert electorate(people.head(0), "citizens").empty
+
+
+@pytest.mark.skipif(not (SHARED / "census").is_dir(), reason=f"no source figures in {SHARED}; set PERSONA_KIT_SHARED")
+def test_the_electorates_are_built_again(tmp_path):
+    for name in ("build_electorates.py", "build_population.py"):
+        (tmp_path / "data").mkdir(exist_ok=True)
+        shutil.copy(ROOT / "data" / name, tmp_path / "data")
+    for folder in ("population", "elections"):
+        shutil.copytree(ROOT / "data" / folder, tmp_path / "data" / folder)
+    (tmp_path / "data/population/us_electorates.parquet").unlink()
+    subprocess.run([sys.executable, "data/build_electorates.py", str(SHARED)], cwd=tmp_path, check=True, capture_output=True,
+                   env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=300)
+    made = pd.read_parquet(tmp_path / "data/population/us_electorates.parquet")
+    pd.testing.assert_frame_equal(made, pd.read_parquet(data_path("population/us_electorates.parquet")), rtol=1e-4)
