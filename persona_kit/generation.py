@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from .chat import ChatModel, Request
-from .personas import NOT_WORKING, OBJECTIVE, SUBJECTIVE, TIERS, WORK, Attribute, prompt, render, tier_attributes
+from .personas import META, NOT_WORKING, OBJECTIVE, SUBJECTIVE, TIERS, WORK, Attribute, prompt, render, tier_attributes
 from .tables import STATES, check, row_seeds
 
 # %% ../nbs/05_generation.ipynb #12380fd6
@@ -457,7 +457,7 @@ def parse_narrative(text: str, person: dict, *, truncated: bool = False) -> tupl
 
 # %% ../nbs/05_generation.ipynb #5fce4a78
 def generate(personas: pd.DataFrame, tier: str, model: ChatModel, *, seed: int = 0, attempts: int = 4, format: str = "list",
-             progress: bool | None = None) -> pd.DataFrame:
+             checker: ChatModel | None = None, progress: bool | None = None) -> pd.DataFrame:
     """Let a model write the attributes that a tier adds.
 
     Parameters
@@ -474,6 +474,9 @@ def generate(personas: pd.DataFrame, tier: str, model: ChatModel, *, seed: int =
         How often a persona is asked at most before its bad status is kept.
     format : str
         How the known attributes are put to the generator, and how `text` is rendered; see `render`.
+    checker : ChatModel, optional
+        A model that compares each narrative which the patterns accept with the census facts; what it finds to contradict them is rejected
+        too. Without it patterns alone decide.
     progress : bool, optional
         See `ChatModel.complete`.
 
@@ -495,18 +498,27 @@ def generate(personas: pd.DataFrame, tier: str, model: ChatModel, *, seed: int =
     job = _Job(personas, tier, model, seed, attempts, format)
     while job.open:
         job.take(model.complete(job.requests(), progress=progress))
+        if checker is not None and (checks := job.checks()):
+            job.judge(checker.complete(checks, progress=progress))
+        job.turn()
     return _table(job)
 
 # %% ../nbs/05_generation.ipynb #94827d40
 async def agenerate(personas: pd.DataFrame, tier: str, model: ChatModel, *, seed: int = 0, attempts: int = 4, format: str = "list",
-                    progress: bool | None = None) -> pd.DataFrame:
+                    checker: ChatModel | None = None, progress: bool | None = None) -> pd.DataFrame:
     "`generate`, as a coroutine."
     job = _Job(personas, tier, model, seed, attempts, format)
     while job.open:
         job.take(await model.acomplete(job.requests(), progress=progress))
+        if checker is not None and (checks := job.checks()):
+            job.judge(await checker.acomplete(checks, progress=progress))
+        job.turn()
     return _table(job)
 
 # %% ../nbs/05_generation.ipynb #465b744a
+_VERDICTS = ("fits", "contradicts", "not said")
+
+
 class _Job:
     "Which personas still lack a usable reply, and what they are asked next."
 
@@ -523,6 +535,8 @@ class _Job:
         self.shown = render(self.personas, format)
         self.result = [{"status": row.get("status", "ok"), "attempts": 0, "rejected": 0, "reason": ""} for row in self.rows]
         self.open = [i for i, r in enumerate(self.result) if r["status"] == "ok" and self.missing(self.rows[i])]
+        self.facts = [a.name for a in META if a.name in self.personas and self.personas[a.name].notna().all()]
+        self.checked: list[int] = []
         self.round = 0
 
     def missing(self, row: dict) -> list[Attribute]:
@@ -543,13 +557,37 @@ class _Job:
         return Request(messages, schema=schema(missing, self.rows[i]), max_tokens=max(500, self.room), seed=seed, draw=self.round)
 
     def take(self, replies: pd.DataFrame) -> None:
-        again = []
         for i, reply in zip(self.open, replies.to_dict("records"), strict=True):
             values, status, reason = self._read(i, reply)
             old = self.result[i]
             self.result[i] = {"status": status, "attempts": old["attempts"] + 1, "rejected": old["rejected"] + (status == "contradiction"),
                               "reason": reason, **(values if status == "ok" else {})}
-            again += [i] if status not in ("ok", "error") else []
+
+    def checks(self) -> list[Request]:
+        "One request per narrative of this round that was accepted so far."
+        self.checked = [i for i in self.open if self.result[i]["status"] == "ok"] if self.tier == "descriptive" and self.facts else []
+        if not self.checked:
+            return []
+        verdicts = _object({name: {"type": "string", "enum": list(_VERDICTS)} for name in self.facts})
+        records = render(self.personas.iloc[self.checked], "list", attributes=self.facts)
+        names = ", ".join(f'"{name}"' for name in self.facts)
+        return [Request(prompt("check", facts=names, persona=record, narrative=self.result[i]["narrative"]), schema=verdicts, max_tokens=max(100, self.room),
+                        temperature=0.0, seed=self.seed & 0x7FFFFFFF, draw=self.round) for i, record in zip(self.checked, records, strict=True)]
+
+    def judge(self, replies: pd.DataFrame) -> None:
+        for i, reply in zip(self.checked, replies.to_dict("records"), strict=True):
+            found = _first_object(reply["text"]) if isinstance(reply["text"], str) else None
+            wrong = [name for name in self.facts if str((found or {}).get(name)).strip().casefold() == "contradicts"]
+            if wrong:
+                old = {k: v for k, v in self.result[i].items() if k != "narrative"}
+                reason = "the checker found a contradiction: " + ", ".join(wrong)
+                self.result[i] = old | {"status": "contradiction", "rejected": old["rejected"] + 1, "reason": reason}
+            elif found is None:
+                self.result[i]["reason"] = "the checker gave no verdict"
+
+    def turn(self) -> None:
+        "The next round is for those who have no usable reply."
+        again = [i for i in self.open if self.result[i]["status"] not in ("ok", "error")]
         self.round += 1
         self.open = again if self.round < self.attempts else []
 

@@ -91,7 +91,7 @@ def experiments() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["name", "title", "question"])
 
 # %% ../nbs/12_runs.ipynb #915eb36e
-_MODELS = ("model", "generator", "simulator")  # parameters that name a model
+_MODELS = ("model", "generator", "simulator", "checker")  # parameters that name a model
 
 
 @dataclass(frozen=True)
@@ -269,7 +269,7 @@ def check_parameters(experiment: str | Path, values: dict | None = None) -> dict
     given = _plain(values or {})
     problems = [p for name, value in given.items() if (p := _problem(declared, name, value))]
     used = {name: p.value() for name, p in declared.items()} | given
-    models = {k: v for k, v in used.items() if k in _MODELS}
+    models = {k: v for k, v in used.items() if k in _MODELS and v}
     if used.get("base_url") and set(models.values()) == {"embedded"}:
         problems.append(f"base_url is given, but {' and '.join(models)} are \"embedded\", which uses no endpoint; name the model that the endpoint serves")
     if problems:
@@ -424,7 +424,7 @@ def _without_credentials(text: Any) -> Any:
 
 # %% ../nbs/12_runs.ipynb #b99b8622
 def _endpoint(values: dict) -> str | None:
-    models = {v for k, v in values.items() if k in _MODELS}
+    models = {v for k, v in values.items() if k in _MODELS and v}
     given = values.get("base_url")
     if not given and models == {"embedded"}:
         return "embedded"
@@ -433,7 +433,7 @@ def _endpoint(values: dict) -> str | None:
 
 def _models(values: dict) -> dict:
     "Names as given; of the embedded one also the file that it is."
-    models = {k: v for k, v in values.items() if k in _MODELS}
+    models = {k: v for k, v in values.items() if k in _MODELS and v}
     if "embedded" not in models.values():
         return models
     try:

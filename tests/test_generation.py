@@ -103,6 +103,35 @@ def test_what_is_known_is_kept_and_not_asked_for():
     assert "home: owned" in model.seen[0].messages[-1]["content"]
 
 
+def test_a_checker_rejects_what_patterns_accept():
+    def verdict(request):
+        said = {k: "fits" for k in request.schema["properties"]}
+        return json.dumps(said | {"age": "contradicts"} if "grandchildren" in request.messages[1]["content"] else said)
+
+    old = STORY + " My grandchildren have children of their own."
+    writer, checker = Fake(lambda r: old if r.draw == 0 else STORY), Fake(verdict)
+    made = generate(people(3), "descriptive", writer, checker=checker)
+    assert made["status"].eq("ok").all() and made["narrative"].eq(STORY).all()
+    assert made["attempts"].eq(2).all() and made["rejected"].eq(1).all()
+    facts = {"age", "sex", "race_ethnicity", "state", "education"}
+    assert len(checker.seen) == 6 and set(checker.seen[0].schema["properties"]) == facts & set(made)
+    assert "age: 34" in checker.seen[0].messages[1]["content"] and checker.seen[0].temperature == 0
+    kept = generate(people(2), "descriptive", Fake(lambda r: old), attempts=2, checker=Fake(verdict))
+    assert kept["status"].eq("contradiction").all() and kept["text"].isna().all() and kept["rejected"].eq(2).all()
+    assert kept["reason"].eq("the checker found a contradiction: age").all()
+
+
+@pytest.mark.parametrize("verdict", ["no idea", "", '{"age": "perhaps"}', {"status": "error", "text": None}])
+def test_a_checker_without_a_verdict_rejects_nothing(verdict):
+    made = generate(people(2), "descriptive", Fake(), checker=Fake(lambda r: verdict))
+    assert made["status"].eq("ok").all() and made["narrative"].eq(STORY).all()
+    checker = Fake(lambda r: verdict)
+    generate(people(2), "objective_tabular", Fake(), checker=checker)
+    assert not checker.seen
+    again = asyncio.run(agenerate(people(2), "descriptive", Fake(), checker=Fake(lambda r: verdict)))
+    pd.testing.assert_frame_equal(again, made)
+
+
 def test_the_columns_do_not_depend_on_the_replies():
     idle = Fake(lambda r: json.dumps(filled(r.schema, 1)))
     works = generate(people(3), "objective_tabular", Fake(lambda r: json.dumps(filled(r.schema, 0))))
