@@ -54,10 +54,12 @@ def main() -> None:
                 contents.append("\n".join(["```{toctree}", f":caption: {caption}", ":hidden:", "", *names, "```"]))
         readme = (ROOT / "README.md").read_text(encoding="utf-8")
         (work / "index.md").write_text(readme + "\n\n" + "\n\n".join(contents) + "\n", encoding="utf-8")
-        site = ROOT / "_docs"
-        shutil.rmtree(site, ignore_errors=True)
-        done = subprocess.run([sys.executable, "-m", "sphinx", "-q", "-b", "html", str(work), str(site)])
-        shutil.rmtree(site / ".doctrees", ignore_errors=True)
+        site, built = ROOT / "_docs", work / "built" / "html"  # myst-nb leaves notebooks beside what it builds
+        done = subprocess.run([sys.executable, "-m", "sphinx", "-q", "-b", "html", str(work), str(built)])
+        shutil.rmtree(built / ".doctrees", ignore_errors=True)
+        if built.exists():
+            shutil.rmtree(site, ignore_errors=True)
+            shutil.move(built, site)
     if done.returncode:
         raise SystemExit(done.returncode)
     print(f"site: {site.relative_to(ROOT) / 'index.html'}")
