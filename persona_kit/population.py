@@ -373,13 +373,16 @@ def _us_cells(year: int) -> pd.DataFrame:
     return pd.read_parquet(data_path(f"population/us_adults_{year}.parquet"))
 
 # %% ../nbs/01_population.ipynb #60c4cb09
-def us_adults(year: int = 2018) -> Population:
+def us_adults(year: int = 2018, *, joint: str = "census") -> Population:
     """Adults of the 50 states and DC, with their joint distribution.
 
     Parameters
     ----------
     year : int
         2018, the only year that ships.
+    joint : {"census", "independent"}
+        "independent" draws education without regard to age, sex and race, each state's shares for everybody, as the paper's sampler does
+        (its table of age, sex and race also counts Hispanics of colour twice, which is not copied). It is there to measure what that costs.
 
     Returns
     -------
@@ -389,15 +392,30 @@ def us_adults(year: int = 2018) -> Population:
     Raises
     ------
     ValueError
-        If there is no table for the year.
+        If there is no table for the year, or `joint` is unknown.
 
     References
     ----------
-    US Census Bureau, American Community Survey 2018, 1-year estimates.
+    US Census Bureau, American Community Survey 2018, 1-year estimates. Li, Chen, Namkoong, Peng (2025), arXiv 2503.16527, section 2.
     """
     if year not in US_YEARS:
         raise ValueError(f"no table of US adults for {year!r}; there is {', '.join(map(str, US_YEARS))}")
+    if joint not in ("census", "independent"):
+        raise ValueError(f"unknown joint {joint!r}; one of census, independent")
+    if joint == "independent":
+        return Population(_independent(_us_cells(year), "education"), f"US adults {year}, education independent")
     return Population(_us_cells(year).copy(), f"US adults {year}")
+
+
+def _independent(cells: pd.DataFrame, attribute: str) -> pd.DataFrame:
+    "The same cells of the other attributes, with the attribute's distribution of the state in each."
+    others = [str(c) for c in cells if c not in (attribute, "weight")]
+    known = cells.groupby(others, observed=True)["weight"].sum().reset_index()
+    shares = cells.groupby(["state", attribute], observed=True)["weight"].sum().rename("share").reset_index()
+    shares["share"] /= shares.groupby("state", observed=True)["share"].transform("sum")
+    out = known.merge(shares, on="state")
+    out = out.assign(weight=out["weight"] * out.pop("share"))[[*cells]]
+    return out.astype(cells.dtypes.to_dict()).sort_values([*others, attribute], ignore_index=True)
 
 # %% ../nbs/01_population.ipynb #e1ec0002
 ELECTORATES = ("adults", "citizens", "voters")
@@ -408,6 +426,13 @@ _CELL = ["state", "sex", "age_group", "race_ethnicity", "education"]
 def _us_electorates() -> pd.DataFrame:
     shares = pd.read_parquet(data_path("population/us_electorates.parquet")).astype(float)
     return shares.set_axis(pd.MultiIndex.from_frame(_us_cells(2018)[_CELL].astype(str)), axis=0)
+
+
+@cache
+def _of_any_education() -> pd.DataFrame:
+    shares, weight = _us_electorates(), _us_cells(2018)["weight"].to_numpy()
+    levels = list(range(len(_CELL) - 1))
+    return shares.mul(weight, axis=0).groupby(level=levels).sum().div(pd.Series(weight, shares.index).groupby(level=levels).sum(), axis=0)
 
 # %% ../nbs/01_population.ipynb #e1ec0004
 def electorate(personas: pd.DataFrame, kind: str = "voters", year: int | None = None) -> pd.Series:
@@ -431,7 +456,7 @@ def electorate(personas: pd.DataFrame, kind: str = "voters", year: int | None = 
     Raises
     ------
     ValueError
-        If the kind or the year is unknown, an attribute is missing, or a person has a combination that no adult has.
+        If the kind or the year is unknown, an attribute is missing, or a value is none of the census's.
 
     References
     ----------
@@ -449,9 +474,13 @@ def electorate(personas: pd.DataFrame, kind: str = "voters", year: int | None = 
     years = [int(str(c).removeprefix("voted_")) for c in shares if str(c).startswith("voted_")]
     if kind == "voters" and year not in years:
         raise ValueError(f"voters need a year: one of {', '.join(map(str, years))}; got {year!r}")
-    place = shares.index.get_indexer(pd.MultiIndex.from_frame(personas[_CELL].astype(str)))
-    if (place < 0).any():
-        odd = personas.iloc[int(np.argmax(place < 0))]
-        raise ValueError(f"row {int(np.argmax(place < 0))}: nobody in the census is {', '.join(str(odd[c]) for c in _CELL)}")
-    share = shares["citizen"].to_numpy()[place]
-    return weight * (share * shares[f"voted_{year}"].to_numpy()[place] if kind == "voters" else share)
+    found = shares.reindex(pd.MultiIndex.from_frame(personas[_CELL].astype(str)))
+    odd = found["citizen"].isna().to_numpy()
+    if odd.any():  # an education that nobody of this kind has: the mean of the kind
+        found[odd] = _of_any_education().reindex(pd.MultiIndex.from_frame(personas.loc[odd, _CELL[:-1]].astype(str))).to_numpy()
+    lost = found["citizen"].isna().to_numpy() | ~personas["education"].astype(str).isin(_us_cells(2018)["education"].cat.categories).to_numpy()
+    if lost.any():
+        one = personas.iloc[int(np.argmax(lost))]
+        raise ValueError(f"row {int(np.argmax(lost))}: nobody in the census is {', '.join(str(one[c]) for c in _CELL)}")
+    share = found["citizen"].to_numpy()
+    return weight * (share * found[f"voted_{year}"].to_numpy() if kind == "voters" else share)

@@ -298,6 +298,29 @@ def test_the_build_repeats(tmp_path, adults):
     assert (merged["weight"].fillna(0) - merged["weight_shipped"].fillna(0)).abs().max() < 0.01
 
 
+# Independent draws
+
+
+def test_independent_education_keeps_the_rest():
+    census, independent = us_adults(), us_adults(joint="independent")
+    assert independent.attributes == census.attributes and independent.total == pytest.approx(census.total)
+    assert independent.frame.dtypes.equals(census.frame.dtypes)
+    for by in (["state", "education"], ["state", "sex", "age_group", "race_ethnicity"]):
+        kept = independent.margins(*by).set_index(by)["weight"]
+        assert np.allclose(kept, census.margins(*by).set_index(by)["weight"].reindex(kept.index))
+    table = independent.frame[independent.frame["state"] == "OH"].pivot_table(
+        index=["sex", "age_group", "race_ethnicity"], columns="education", values="weight", aggfunc="sum", observed=True)
+    shares = table.div(table.sum(axis=1), axis=0)
+    assert np.allclose(shares, shares.iloc[0]) and (shares > 0).all(axis=None)
+    people = independent.sample(per_state=50, seed=1)
+    assert check(people, "personas") is people and us_adults().sample(per_state=1, seed=1).shape[1] == people.shape[1]
+    odd = independent.frame[(independent.frame["age_group"] == "18-19") & (independent.frame["education"] == "Bachelor's degree")]
+    assert len(odd) > 500 and electorate(odd, "voters", 2020).gt(0).all()  # nobody in the census; they vote as others of their kind
+    assert electorate(independent.frame, "citizens").sum() == pytest.approx(233.6e6, rel=0.02)
+    with pytest.raises(ValueError, match="unknown joint 'none'"):
+        us_adults(joint="none")
+
+
 # Electorates
 
 
