@@ -9,7 +9,7 @@ from importlib import import_module
 
 _WHERE = {
     "tables": ("STATES", "TableError", "check", "data_path", "read", "write"),
-    "population": ("Population", "electorate", "rake", "us_adults"),
+    "population": ("Population", "diagnostics", "electorate", "rake", "us_adults"),
     "surveys": ("Item", "Survey", "party", "presidential_election"),
     "chat": ("ChatModel", "ReplyStore", "Request"),
     "personas": ("TIERS", "render"),

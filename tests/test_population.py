@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats.contingency import association
 
-from persona_kit.population import Population, electorate, rake, us_adults
+from persona_kit.population import Population, cramers_v, diagnostics, electorate, rake, us_adults
 from persona_kit.tables import STATES, TableError, check, data_path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -319,6 +320,48 @@ def test_independent_education_keeps_the_rest():
     assert electorate(independent.frame, "citizens").sum() == pytest.approx(233.6e6, rel=0.02)
     with pytest.raises(ValueError, match="unknown joint 'none'"):
         us_adults(joint="none")
+
+
+# Diagnostics
+
+
+@given(st.lists(st.lists(st.integers(0, 60), min_size=3, max_size=3), min_size=2, max_size=5))
+@settings(max_examples=60, deadline=None)
+def test_cramers_v_equals_scipy(counts):
+    table = np.array(counts)
+    table = table[table.sum(1) > 0][:, table.sum(0) > 0]
+    frame = pd.DataFrame([(i, j, n) for (i, j), n in np.ndenumerate(table)], columns=["a", "b", "weight"])
+    if not table.size or min(table.shape) < 2:
+        assert frame.empty or np.isnan(cramers_v(frame, "a", "b"))
+    else:
+        assert cramers_v(frame, "a", "b") == pytest.approx(association(table, method="cramer"), abs=1e-9)
+
+
+def test_diagnostics_by_hand(adults):
+    people = pd.DataFrame({"state": ["OH", "OH", "OH"], "sex": ["Male", "Male", "Female"], "weight": [1.0, 2.0, 1.0]})
+    told = diagnostics(people, adults)
+    share = told[told["measure"] == "share"].set_index(["attribute", "category"])
+    assert share.loc[("sex", "Male"), "people"] == pytest.approx(0.75) and share.loc[("state", "OH"), "population"] == pytest.approx(1)
+    ohio = adults.frame[adults.frame["state"] == "OH"]
+    assert share.loc[("sex", "Male"), "population"] == pytest.approx(ohio.loc[ohio["sex"] == "Male", "weight"].sum() / ohio["weight"].sum())
+    value = told.set_index("measure")["people"]
+    assert value["effective sample size"] == pytest.approx(16 / 6) and value["design effect"] == pytest.approx(3 / (16 / 6))
+    assert value["distinct per 1,000"] == pytest.approx(2000 / 3) and np.isnan(value["Cramér's V"])
+    with pytest.raises(ValueError, match="unknown attribute 'party'; people and population share state, sex"):
+        diagnostics(people, adults, attributes=["party"])
+    with pytest.raises(ValueError, match="no attribute in common"):
+        diagnostics(pd.DataFrame({"weight": [1.0]}), adults)
+    with pytest.raises(ValueError, match="no column 'weight'"):
+        diagnostics(people.drop(columns="weight"), adults)
+
+
+def test_diagnostics_find_what_is_wrong(adults):
+    people = adults.sample(per_state=300, seed=4)
+    told = diagnostics(people, adults).set_index(["measure", "attribute", "category"])["difference"]
+    assert told["share"].drop("state").abs().max() < 0.02
+    skewed = people.assign(weight=people["weight"] * np.where(people["sex"] == "Male", 3, 1))
+    wrong = diagnostics(skewed, adults).set_index(["measure", "attribute", "category"])["difference"]
+    assert wrong["share", "sex", "Male"] > 0.2
 
 
 # Electorates
