@@ -357,11 +357,11 @@ def test_diagnostics_by_hand(adults):
 
 def test_diagnostics_find_what_is_wrong(adults):
     people = adults.sample(per_state=300, seed=4)
-    told = diagnostics(people, adults).set_index(["measure", "attribute", "category"])["difference"]
-    assert told["share"].drop("state").abs().max() < 0.02
+    told = diagnostics(people, adults)
+    assert told.loc[told["measure"].eq("share") & told["attribute"].ne("state"), "difference"].abs().max() < 0.02
     skewed = people.assign(weight=people["weight"] * np.where(people["sex"] == "Male", 3, 1))
-    wrong = diagnostics(skewed, adults).set_index(["measure", "attribute", "category"])["difference"]
-    assert wrong["share", "sex", "Male"] > 0.2
+    wrong = diagnostics(skewed, adults)
+    assert wrong.loc[wrong["category"].eq("Male"), "difference"].item() > 0.2
 
 
 # Electorates
