@@ -498,8 +498,8 @@ def generate(personas: pd.DataFrame, tier: str, model: ChatModel, *, seed: int =
     job = _Job(personas, tier, model, seed, attempts, format)
     while job.open:
         job.take(model.complete(job.requests(), progress=progress))
-        if checker is not None and (checks := job.checks()):
-            job.judge(checker.complete(checks, progress=progress))
+        if checker is not None and (checks := _checks(job)):
+            _judge(job, checker.complete(checks, progress=progress))
         job.turn()
     return _table(job)
 
@@ -510,15 +510,12 @@ async def agenerate(personas: pd.DataFrame, tier: str, model: ChatModel, *, seed
     job = _Job(personas, tier, model, seed, attempts, format)
     while job.open:
         job.take(await model.acomplete(job.requests(), progress=progress))
-        if checker is not None and (checks := job.checks()):
-            job.judge(await checker.acomplete(checks, progress=progress))
+        if checker is not None and (checks := _checks(job)):
+            _judge(job, await checker.acomplete(checks, progress=progress))
         job.turn()
     return _table(job)
 
 # %% ../nbs/05_generation.ipynb #465b744a
-_VERDICTS = ("fits", "contradicts", "not said")
-
-
 class _Job:
     "Which personas still lack a usable reply, and what they are asked next."
 
@@ -563,28 +560,6 @@ class _Job:
             self.result[i] = {"status": status, "attempts": old["attempts"] + 1, "rejected": old["rejected"] + (status == "contradiction"),
                               "reason": reason, **(values if status == "ok" else {})}
 
-    def checks(self) -> list[Request]:
-        "One request per narrative of this round that was accepted so far."
-        self.checked = [i for i in self.open if self.result[i]["status"] == "ok"] if self.tier == "descriptive" and self.facts else []
-        if not self.checked:
-            return []
-        verdicts = _object({name: {"type": "string", "enum": list(_VERDICTS)} for name in self.facts})
-        records = render(self.personas.iloc[self.checked], "list", attributes=self.facts)
-        names = ", ".join(f'"{name}"' for name in self.facts)
-        return [Request(prompt("check", facts=names, persona=record, narrative=self.result[i]["narrative"]), schema=verdicts, max_tokens=max(100, self.room),
-                        temperature=0.0, seed=self.seed & 0x7FFFFFFF, draw=self.round) for i, record in zip(self.checked, records, strict=True)]
-
-    def judge(self, replies: pd.DataFrame) -> None:
-        for i, reply in zip(self.checked, replies.to_dict("records"), strict=True):
-            found = _first_object(reply["text"]) if isinstance(reply["text"], str) else None
-            wrong = [name for name in self.facts if str((found or {}).get(name)).strip().casefold() == "contradicts"]
-            if wrong:
-                old = {k: v for k, v in self.result[i].items() if k != "narrative"}
-                reason = "the checker found a contradiction: " + ", ".join(wrong)
-                self.result[i] = old | {"status": "contradiction", "rejected": old["rejected"] + 1, "reason": reason}
-            elif found is None:
-                self.result[i]["reason"] = "the checker gave no verdict"
-
     def turn(self) -> None:
         "The next round is for those who have no usable reply."
         again = [i for i in self.open if self.result[i]["status"] not in ("ok", "error")]
@@ -599,6 +574,34 @@ class _Job:
             return parse_narrative(reply["text"], self.rows[i], truncated=cut)
         values, status, reason = parse_attributes(reply["text"], self.missing(self.rows[i]), self.rows[i])
         return values, "truncated" if cut and status == "invalid" else status, reason
+
+# %% ../nbs/05_generation.ipynb #c4ec0001
+_VERDICTS = ("fits", "contradicts", "not said")
+
+
+def _checks(job: _Job) -> list[Request]:
+    "One request per narrative of this round that was accepted so far."
+    job.checked = [i for i in job.open if job.result[i]["status"] == "ok"] if job.tier == "descriptive" and job.facts else []
+    if not job.checked:
+        return []
+    verdicts = _object({name: {"type": "string", "enum": list(_VERDICTS)} for name in job.facts})
+    records = render(job.personas.iloc[job.checked], "list", attributes=job.facts)
+    names = ", ".join(f'"{name}"' for name in job.facts)
+    return [Request(prompt("check", facts=names, persona=record, narrative=job.result[i]["narrative"]), schema=verdicts, max_tokens=max(100, job.room),
+                    temperature=0.0, seed=job.seed & 0x7FFFFFFF, draw=job.round) for i, record in zip(job.checked, records, strict=True)]
+
+
+def _judge(job: _Job, replies: pd.DataFrame) -> None:
+    "Reject the narratives that the checker finds to contradict a fact."
+    for i, reply in zip(job.checked, replies.to_dict("records"), strict=True):
+        found = _first_object(reply["text"]) if isinstance(reply["text"], str) else None
+        wrong = [name for name in job.facts if str((found or {}).get(name)).strip().casefold() == "contradicts"]
+        if wrong:
+            old = {k: v for k, v in job.result[i].items() if k != "narrative"}
+            reason = "the checker found a contradiction: " + ", ".join(wrong)
+            job.result[i] = old | {"status": "contradiction", "rejected": old["rejected"] + 1, "reason": reason}
+        elif found is None:
+            job.result[i]["reason"] = "the checker gave no verdict"
 
 # %% ../nbs/05_generation.ipynb #6ab9bb94
 def _table(job: _Job) -> pd.DataFrame:
