@@ -250,10 +250,13 @@ def contradictions(text: str, person: dict) -> list[str]:
         One entry per contradiction, with the words and the fact.
     """
     found = []
-    for name, said in (("age", _ages), ("sex", _sexes), ("state", _places), ("race_ethnicity", _origins), ("education", _degrees)):
+    readers = {"age": (_ages, _age_in_doubt), "sex": (_sexes, _sex_in_doubt), "state": (_places, _place_in_doubt),
+               "race_ethnicity": (_origins, _origin_in_doubt), "education": (_degrees, _schooling_in_doubt)}
+    for name, (said, in_doubt) in readers.items():
         fact = person.get(name)
         if fact is not None and not pd.isna(fact):
-            words = said(text, STATES.get(fact, fact) if name == "state" else fact)
+            fact_or_name = STATES.get(fact, fact) if name == "state" else fact
+            words = [*said(text, fact_or_name), *in_doubt(text, fact_or_name)]
             found += [f"{name.split('_')[0]}: {w!r}, but the census says {fact}" for w in words]
     return list(dict.fromkeys(found))
 
@@ -422,6 +425,118 @@ def _degrees(text: str, education) -> list[str]:
     for school, least in (("high school", 2), (r"(?:college|university|(?:[A-Z]\w+ )+(?:College|University)|the University of)", 4)):
         wrong += [m[0] for m in re.finditer(rf"\bI(?:['’]ve| have)?(?: just| recently)? graduated(?: from)? {school}\b", text) if rank < least]
     return wrong
+
+# %% ../nbs/05_generation.ipynb #c1d0a002
+_RELATIVES = ("mother|mom|mum|father|dad|daddy|parent|husband|wife|spouse|son|daughter|child|kid|baby|sister|brother|twin|uncle|aunt|auntie|niece|nephew|cousin"
+              r"|grand\w+|girlfriend|boyfriend|fianc[eé]e?|partner")
+_SOMEBODY = rf"\b(?:{_RELATIVES}|man|woman|guy|lady|girl|boy|friend|neighbou?r|boss|colleague|teacher|coach|pastor|doctor|someone|person|dog|cat)s?\b|\b(?:men|women|children|people|family)\b"
+_ONCE = r"\b(?:when|was|were|had|turned|before|after|since|until|ago|used to|once|back|as an?|at|by|like)\b"
+
+
+def _before(text: str, place: int) -> str:
+    "The part of the sentence that stands before a place in it."
+    return text[max(text.rfind(mark, 0, place) for mark in ".!?") + 1:place]
+
+
+def _of_somebody_else(text: str, place: int) -> bool:
+    return bool(re.search(_SOMEBODY, _before(text, place), flags=re.I))
+
+# %% ../nbs/05_generation.ipynb #c1d0a003
+_IS = r"\b(?:I(?: am|['’]m)|[Ss]he(?: is|['’]s)|[Hh]e(?: is|['’]s))(?: now| currently| just| still| only| also)*"
+_BORN = r"\b[Bb]orn (?:and raised )?(?:in|on)\b[^.!?;]{0,30}?\b(19\d\d|20[0-2]\d)\b|\((19\d\d|20[0-2]\d), born\)|\bDOB:? (19\d\d|20[0-2]\d)\b"
+_YOUNG = {20: r"teen(?:ager)?", 45: r"young (?:adult|man|woman|person|lady|guy)|boy|girl"}  # from which age on it is odd
+
+
+def _age_in_doubt(text: str, age) -> list[str]:
+    age, found = int(age), []
+    for m in re.finditer(_OLD, text, flags=re.I):
+        if 17 < _years(m[1]) != age and not _of_somebody_else(text, m.start()) and not re.search(_ONCE, _before(text, m.start()), flags=re.I) \
+                and " is my " not in _sentence(text, m.end()):
+            found.append(m[0])
+    for m in re.finditer(rf"\bin (?:my|his|her|their) (?:early |mid[- ]?|late )?({'|'.join(_DECADES)})\b", text):
+        own = re.search(r"\b(?:I am|I['’]m|[Ss]he|[Hh]e)\b(?!.*\b(?:my|his|her) )", _before(text, m.start()))
+        if age // 10 * 10 != _DECADES[m[1]] and (own or not _of_somebody_else(text, m.start())) and " when " not in _before(text, m.start()):
+            found.append(m[0])
+    for m in re.finditer(_BORN, text):
+        if abs(int(m[1] or m[2] or m[3]) + age - 2020) > 6 and not _of_somebody_else(text, m.start()):
+            found.append(m[0])
+    for least, words in _YOUNG.items():
+        found += [m[0] for m in re.finditer(rf"{_IS} an? (?:\w+ )?(?:{words})\b(?! at heart|['’-])|^\W*(?:A|The) (?:{words})\b", text) if age >= least]
+    now = re.finditer(r"\b(?:now|currently)\b[^.!?]{0,10}\bat the age of (\d\d)\b", text)
+    return found + [m[0] for m in now if int(m[1]) != age]
+
+# %% ../nbs/05_generation.ipynb #c1d0a004
+def _sex_in_doubt(text: str, sex) -> list[str]:
+    if sex not in ("Male", "Female"):
+        return []
+    others, pronouns = (_WOMEN, "she|hers?|herself") if sex == "Male" else (_MEN, "he|his|him|himself")
+    introduced = rf"{_SOMEBODY}|\b(?:{others}|somebody|everyone|everybody|anyone|one|president|company|who|nurse|God|Lord|Jesus|Mr|Mrs|Ms)(?:e?s)?\b"
+    first = re.search(rf"\b(?:{pronouns})\b", text, flags=re.I)
+    found = ["spoken of as " + first[0]] if first and not re.search(introduced, text[:first.start()], flags=re.I) else []
+    words = (rf"^\W*(?:\w+[:,] )?(?:An?|The) (?:[\w'’-]+,? ){{0,3}}(?:{others})\b(?!['’])",
+             rf"\bI(?: am|['’]m) (?:proud|happy|blessed|lucky|glad|grateful|honou?red) to be (?:an? |the )?(?:[\w-]+ )?(?:{others})\b",
+             rf"\bI was (?:just |only |once |still )?(?:an?|the) (?:[\w-]+ )?(?:{others})\b(?!['’-])",
+             rf"\b(?:portrait|example) of an? (?:[\w-]+ ){{0,2}}(?:{others})\b")
+    return found + [m[0] for pattern in words for m in re.finditer(pattern, text) if " is my " not in _sentence(text, m.end())]
+
+# %% ../nbs/05_generation.ipynb #c1d0a005
+_ABROAD = "United Kingdom|UK|England|London|Canada|Toronto|Australia|Paris|France|Mexico|Germany|Scotland|Ireland|Japan|China|India|Europe|Spain|Italy|Brazil|Africa"
+_ELSEWHERE = (r"\b(?:born|raised|grew|moved|came|come|from|visit\w*|travel\w*|trip|vacation|holiday|went|go|going|been|was|were|had|lived|used|never|not|originally|stud\w+"
+              r"|interested|universit\w+|college|school|graduate\w*|army|war|would|wish|want|dream|hope|like|return\w*|back|before|until|native|trained|educated|road|drive"
+              r"|drove|read|news)\b|n['’]t\b")
+_STREETS = r"(?! (?:Avenue|Street|Road|County|Beach|Island|University|Times|Army|A&M|City))"
+
+
+def _place_in_doubt(text: str, home) -> list[str]:
+    if home not in STATES.values():
+        return []
+    text = re.sub(r"\bWashington,? D\.? ?C\.?", "District of Columbia", text)
+    named = re.finditer(rf"\b(?:in|of|to|[A-Z]\w+,) (?:the (?:heart|state|city|cities|suburbs?) of )?({_STATE_NAMES})\b{_STREETS}", text)
+    found = [m[0] for m in named if home not in text and not (home == "District of Columbia" and m[1] == "Washington")
+             and not _of_somebody_else(text, m.start()) and not re.search(_ELSEWHERE, _sentence(text, m.end()), flags=re.I)]
+    abroad = re.finditer(rf"\b(?:living|live|reside|residing|based|home)(?: \w+)? in (?:the )?(?:[A-Z]\w+, )?(?:{_ABROAD})\b|\bmy own country of (?:{_ABROAD})\b", text)
+    return found + [m[0] for m in abroad if not _of_somebody_else(text, m.start()) and not re.search(_ELSEWHERE, _before(text, m.start()), flags=re.I)]
+
+# %% ../nbs/05_generation.ipynb #c1d0a006
+_KIND = rf"(?:{_MEN}|{_WOMEN}|person)"
+
+
+def _origin_in_doubt(text: str, race) -> list[str]:
+    if race == "Hispanic":  # who can be of any race
+        return []
+    words = (rf"\b({_RACES}),? (?:and |[\w-]+ )?(?:fe)?male\b", rf"\b(?:fe)?male,? (?:and |[\w-]+, )?({_RACES})\b", rf"\bRace(?: ?/? ?Ethnicity)?: ({_RACES})\b",
+             rf"^\W*(?:An?|The) (?:[\w-]+ )?({_RACES}) {_KIND}\b", rf"\b(?:she|he)(?: is|['’]s| was) (?:an? )?(?:[\w-]+ )?({_RACES}) {_KIND}\b")
+    found = []
+    for m in (m for pattern in words for m in re.finditer(pattern, text, flags=re.I)):
+        claim = _RACE[m[1].casefold()]
+        if claim != race and (claim == "Hispanic" or race in _RACE.values()) and not re.search(r"\bmy\b", _before(text, m.start()), flags=re.I):
+            found.append(m[0])
+    if race == "White":
+        found += [m[0] for m in re.finditer(rf"(?:{_IS}|\b(?:[Ss]he|[Hh]e) was|\byou['’]re)(?: not)?(?: just)?(?: an?)? (?:\w+ )?(?:woman|man|person) of colou?r\b", text)]
+    return found
+
+# %% ../nbs/05_generation.ipynb #c1d0a007
+_PUPIL = r"\b(?:high[- ]school(?:ers?\b| seniors?| juniors?| students?| fresh\w+| sophomores?)|middle[- ]school(?:ers?\b| students?)|(?:1[0-2]|[6-9])th[- ]graders?)"
+_CALLINGS = {3: "(?:college|university|marketing|business|nursing) student|student at", 5: "(?:graduate|medical|law) student",
+             6: "lawyer|attorney|physician|surgeon|doctor|professor|pharmacist|dentist|veterinarian"}  # and the schooling that they take
+
+
+def _schooling_in_doubt(text: str, education) -> list[str]:
+    if education not in _SCHOOL:
+        return []
+    rank, found = _SCHOOL.index(education), []
+    for m in re.finditer(_PUPIL, text, flags=re.I):
+        before = _before(text, m.start())
+        elsewhere = _of_somebody_else(text, m.start()) or re.search(r"\b(?:was|were|when|with|teach\w*|coach\w*|as)\b", before)
+        if re.search(r"\b\d\d-year-old $|\b(?:wife|husband) and I\b", before) or not elsewhere:
+            found.append(m[0])
+    for least, words in _CALLINGS.items():
+        found += [m[0] for m in re.finditer(rf"{_IS} an? (?:[\w-]+ ){{0,2}}(?:{words})\b", text) if rank < least]
+    if rank < 2:
+        unlike = r"\b(?:no|not|never|without|want|get|dream|earn|my)\b|n['’]t\b"
+        found += [m[0] for m in re.finditer(r"\bhigh[- ]school (?:diploma|graduate)\b", text, flags=re.I)
+                  if not _of_somebody_else(text, m.start()) and not re.search(unlike, _before(text, m.start()))]
+    return found
 
 # %% ../nbs/05_generation.ipynb #a4b1456e
 _NO_PORTRAIT = re.compile(r"\b[Aa]s an (?:AI\b|artificial)|\b[Ll]arge language model\b|\bI(?:['’]m| am) (?:an AI|a language model)\b"

@@ -670,6 +670,55 @@ def test_other_people(text, fact, wrong):
 
 
 @pytest.mark.parametrize(
+    "text, fact, wrong",
+    [
+        ("He is tired. I know.", {}, "sex"),
+        ("I sell fish. She sings all day.", {"sex": "Male"}, "sex"),
+        ("My wife is tired. She sings all day.", {"sex": "Male"}, ""),
+        ("A man with a smile, I walk.", {}, "sex"),
+        ("I was a man once.", {}, "sex"),
+        ("I am proud to be a son.", {}, "sex"),
+        ("This is a portrait of a young man.", {}, "sex"),
+        ("Somebody said he would come. I wait.", {}, ""),
+        ("Jane, 52 years old, sings to me.", {}, "age"),
+        ("My neighbour is 52 years old.", {}, ""),
+        ("I knew her when she was 52 years old.", {}, ""),
+        ("I am one of many women in her fifties.", {}, "age"),
+        ("My sister is in her fifties.", {}, ""),
+        ("I was born in 1961.", {}, "age"),
+        ("I was born in 1986.", {}, ""),
+        ("My father was born in 1961.", {}, ""),
+        ("I'm just a teenager.", {}, "age"),
+        ("My son is a teenager.", {}, ""),
+        ("I am a young person.", {"age": 70}, "age"),
+        ("I am a young person.", {}, ""),
+        ("I have a voice and now, at the age of 51, I sing.", {}, "age"),
+        ("Jane is a writer in North Carolina. I met her.", {}, "state"),
+        ("I went to a fair in North Carolina.", {}, ""),
+        ("My cousin is a writer in North Carolina.", {}, ""),
+        ("I am a writer in Ohio and sell in North Carolina.", {}, ""),
+        ("I sing, living in the United Kingdom.", {}, "state"),
+        ("I would love to be living in the United Kingdom.", {}, ""),
+        ("Black, male, tall: I sing.", {"sex": "Male", "race_ethnicity": "White"}, "race"),
+        ("A white woman, I sing.", {}, "race"),
+        ("She is a Black woman and I am she.", {}, ""),
+        ("She was a person of color, and that was I.", {"race_ethnicity": "White"}, "race"),
+        ("My wife and I are high school seniors.", {}, "education"),
+        ("I teach high school students.", {}, ""),
+        ("My daughter is a high school senior.", {}, ""),
+        ("I am a lawyer.", {}, "education"),
+        ("I am a lawyer.", {"education": "Graduate or professional degree"}, ""),
+        ("I am a college student.", {}, "education"),
+        ("I am a college student.", {"education": "Some college, no degree"}, ""),
+        ("I work hard for a high school diploma in my hands.", {"education": "Less than 9th grade"}, "education"),
+        ("I never got a high school diploma.", {"education": "Less than 9th grade"}, ""),
+    ],
+)
+def test_in_doubt_another_attempt(text, fact, wrong):
+    assert {f.split(":")[0] for f in contradictions(text, WOMAN | fact)} == ({wrong} if wrong else set())
+
+
+@pytest.mark.parametrize(
     "person",
     [
         {},
