@@ -249,7 +249,7 @@ def contradictions(text: str, person: dict) -> list[str]:
     list of str
         One entry per contradiction, with the words and the fact.
     """
-    found = []
+    found, text = [], re.sub(r"[\[\]]", "", text)
     readers = {"age": (_ages, _age_in_doubt), "sex": (_sexes, _sex_in_doubt), "state": (_places, _place_in_doubt),
                "race_ethnicity": (_origins, _origin_in_doubt), "education": (_degrees, _schooling_in_doubt)}
     for name, (said, in_doubt) in readers.items():
@@ -454,8 +454,10 @@ def _age_in_doubt(text: str, age) -> list[str]:
                 and " is my " not in _sentence(text, m.end()):
             found.append(m[0])
     for m in re.finditer(rf"\bin (?:my|his|her|their) (?:early |mid[- ]?|late )?({'|'.join(_DECADES)})\b", text):
-        own = re.search(r"\b(?:I am|I['’]m|[Ss]he|[Hh]e)\b(?!.*\b(?:my|his|her) )", _before(text, m.start()))
-        if age // 10 * 10 != _DECADES[m[1]] and (own or not _of_somebody_else(text, m.start())) and " when " not in _before(text, m.start()):
+        before = _before(text, m.start())
+        own = re.search(r"\b(?:I am|I['’]m|[Ss]he|[Hh]e)\b(?!.*\b(?:my|his|her) )|\ba (?:[\w-]+ )?(?:man|woman|person|guy|lady) $", before)
+        own = own and not re.search(rf"\b(?:{_RELATIVES})\b", before)
+        if age // 10 * 10 != _DECADES[m[1]] and (own or not _of_somebody_else(text, m.start())) and " when " not in before:
             found.append(m[0])
     for m in re.finditer(_BORN, text):
         if abs(int(m[1] or m[2] or m[3]) + age - 2020) > 6 and not _of_somebody_else(text, m.start()):
@@ -476,15 +478,16 @@ def _sex_in_doubt(text: str, sex) -> list[str]:
     words = (rf"^\W*(?:\w+[:,] )?(?:An?|The) (?:[\w'’-]+,? ){{0,3}}(?:{others})\b(?!['’])",
              rf"\bI(?: am|['’]m) (?:proud|happy|blessed|lucky|glad|grateful|honou?red) to be (?:an? |the )?(?:[\w-]+ )?(?:{others})\b",
              rf"\bI was (?:just |only |once |still )?(?:an?|the) (?:[\w-]+ )?(?:{others})\b(?!['’-])",
+             rf"\bwho is an? (?:[\w-]+ )?(?:{others})\b", rf"^.{{0,60}}\b(?:{'female' if sex == 'Male' else 'male'})[,.]",
              rf"\b(?:portrait|example) of an? (?:[\w-]+ ){{0,2}}(?:{others})\b")
-    return found + [m[0] for pattern in words for m in re.finditer(pattern, text) if " is my " not in _sentence(text, m.end())]
+    return found + [m[0] for pattern in words for m in re.finditer(pattern, text) if " is my " not in _sentence(text, m.end()) and not re.search(r"\bmy\b", m[0])]
 
 # %% ../nbs/05_generation.ipynb #c1d0a005
 _ABROAD = "United Kingdom|UK|England|London|Canada|Toronto|Australia|Paris|France|Mexico|Germany|Scotland|Ireland|Japan|China|India|Europe|Spain|Italy|Brazil|Africa"
 _ELSEWHERE = (r"\b(?:born|raised|grew|moved|came|come|from|visit\w*|travel\w*|trip|vacation|holiday|went|go|going|been|was|were|had|lived|used|never|not|originally|stud\w+"
               r"|interested|universit\w+|college|school|graduate\w*|army|war|would|wish|want|dream|hope|like|return\w*|back|before|until|native|trained|educated|road|drive"
               r"|drove|read|news)\b|n['’]t\b")
-_STREETS = r"(?! (?:Avenue|Street|Road|County|Beach|Island|University|Times|Army|A&M|City))"
+_STREETS = r"(?! (?:Avenue|Street|Road|County|Beach|Island|University|Times|Army|A&M|(?<!New York )City))"
 
 
 def _place_in_doubt(text: str, home) -> list[str]:

@@ -1,0 +1,692 @@
+"""Build data/population/us_attributes.npz and .json: what else the census knows about the adults of us_adults_2018.parquet.
+
+    python data/build_attributes.py SOURCE_FOLDER
+
+SOURCE_FOLDER holds `census/acs1_2018_state_tables.parquet` and `census/acs1_2011_pums_sample.parquet`. The tables
+us_adults_2018.parquet and us_electorates.parquet must have been built before.
+
+One attribute is added after the other. Each is a table of shares given the state and a few attributes that stand before it:
+employment given sex, age, group, education and marriage, occupation given sex, age, group and education of the employed, and
+so on. No table gives such a share, but each published table fixes sums of them. They are found in two steps.
+
+1. For the whole country: a log-linear model without high interactions. Its terms are the shares in a sample of 4,942
+   adults (PUMS 2011), each given one to three attributes, mixed with the overall shares (`PRIOR` persons of them).
+2. For each state: these shares, raked to every published table of 2018 that counts the attribute. A table counts
+   with shares within its rows, so that a slightly different universe (civilians, persons not in institutions, persons from
+   16 years on) does no harm; where it begins at 15 or 16, the never-married or hardly employed minors are taken off first.
+
+What cannot be stays zero throughout: see `RULES`. Besides the tables it writes us_attributes_fit.csv: for each attribute and
+table the largest difference in any state and in the country, in points of all persons that the table counts.
+"""
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from build_population import AGES, EDUCATION, GROUPS, OUT, RACES, SEX, Tables
+
+from persona_kit.tables import STATES
+
+PRIOR = 25.0
+PASSES = 300
+PRICES = 251.107 / 224.939  # consumer prices 2018 over 2011 (CPI-U, annual averages)
+
+GROUP5 = ["White", "Black", "Asian", "Hispanic", "rest"]
+GROUP5_OF = [GROUP5.index(g) if g in GROUP5 else 4 for g in GROUPS]
+EDU4_OF = [0, 0, 1, 2, 2, 3, 3]
+LETTER5 = {"H": 0, "B": 1, "D": 2, "I": 3}  # tables by race: white not Hispanic, Black, Asian, Hispanic
+
+ORIGIN = ["State of residence", "Another US state", "US territory, or abroad with a US parent", "Naturalized citizen", "Not a citizen"]
+REGION = ["Europe", "Asia", "Africa", "Oceania", "Latin America", "Northern America"]
+TONGUES = ["Spanish", "Another Indo-European language", "An Asian or Pacific language", "Another language"]
+ENGLISH = ["Very well", "Well", "Not well", "Not at all"]
+LANGUAGE = ["Only English", *[f"{t} | {e}" for t in TONGUES for e in ENGLISH]]
+MARITAL = ["Married, spouse present", "Married, spouse absent", "Separated", "Widowed", "Divorced", "Never married"]
+HOUSEHOLD = ["Lives alone", "Householder, with spouse", "Spouse of householder", "Householder, with unmarried partner", "Unmarried partner of householder",
+             "Householder, with other relatives", "Householder, with others", "Child of householder", "Other relative of householder",
+             "Not related to householder", "Group quarters"]
+LIVES = [0, 1, 1, 2, 2, 4, 5, 3, 4, 5, 6]  # B09021: alone, spouse, partner, child, other relatives, other nonrelatives; and group quarters
+TYPE = ["Married couple", "Family, male householder", "Family, female householder", "One person", "Not a family", "Group quarters"]
+CHILDREN = ["0", "1", "2", "3 or more"]
+EMPLOYMENT = ["Employed", "Unemployed", "Armed forces", "Not in labor force"]
+YESNO = ["No", "Yes"]
+OCCUPATION = ["Management", "Business and financial operations", "Computer and mathematical", "Architecture and engineering",
+              "Life, physical, and social science", "Community and social service", "Legal", "Education and library",
+              "Arts, design, entertainment, sports, and media", "Health diagnosing and treating", "Health technicians",
+              "Healthcare support", "Firefighting and other protective service", "Law enforcement", "Food preparation and serving",
+              "Building and grounds cleaning and maintenance", "Personal care and service", "Sales", "Office and administrative support",
+              "Farming, fishing, and forestry", "Construction and extraction", "Installation, maintenance, and repair", "Production",
+              "Transportation", "Material moving"]
+OCC_LEAF = [5, 6, 8, 9, 10, 12, 13, 14, 15, 17, 18, 20, 22, 23, 24, 25, 26, 28, 29, 31, 32, 33, 35, 36, 37]
+OCC5_OF = [0] * 11 + [1] * 6 + [2] * 2 + [3] * 3 + [4] * 3
+CLASS = ["Private", "Government", "Self-employed, not incorporated", "Unpaid family work"]
+INDUSTRY = ["Agriculture, forestry, fishing, and mining", "Construction", "Manufacturing", "Wholesale trade", "Retail trade",
+            "Transportation, warehousing, and utilities", "Information", "Finance, insurance, and real estate",
+            "Professional, management, and administrative services", "Education, health care, and social assistance",
+            "Arts, recreation, lodging, and food", "Other services", "Public administration"]
+EARNED = ["None", "Under 10,000", "10,000-19,999", "20,000-29,999", "30,000-39,999", "40,000-49,999", "50,000-64,999", "65,000-74,999",
+          "75,000-99,999", "100,000 or more"]
+EARNED_FROM = np.array([0, 1, 10, 20, 30, 40, 50, 65, 75, 100])
+B20005_BIN = [1] * 4 + [2] * 4 + [3] * 3 + [4] * 2 + [5] * 2 + [6] * 2 + [7, 8, 9]
+EARNINGS = [*[f"Full-time, year-round | {e}" for e in EARNED[1:]], "None | None", *[f"Part-time or part of the year | {e}" for e in EARNED[1:]]]
+INCOME = ["Under 10,000", "10,000-19,999", "20,000-29,999", "30,000-39,999", "40,000-49,999", "50,000-59,999", "60,000-74,999", "75,000-99,999",
+          "100,000-149,999", "150,000-199,999", "200,000 or more"]
+INCOME_TO = np.array([10, 20, 30, 40, 50, 60, 75, 100, 150, 200, 1e9])
+B19001_BIN = [0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 6, 7, 8, 8, 9, 10]
+INSURANCE = ["Private", "Public", "Private and public", "None"]
+
+AGE2, AGE3 = [0] * 7 + [1] * 3, [0] * 4 + [1] * 3 + [2] * 3  # 18-64, 65+; 18-34, 35-64, 65+
+AGE4 = [0, 0, 1, 1, 1, 2, 2, 3, 3, 3]                        # 18-24, 25-44, 45-64, 65+
+AGE7 = [0, 0, 1, 1, 2, 3, 4, 5, 6, 6]
+VETERAN_AGE = [0, 0, 0, 0, 1, 1, 2, 3, 4, 4]                 # 18-34, 35-54, 55-64, 65-74, 75+
+PLACE_AGE = [0, 0, 1, 1, 2, 3, 4, 5, 6, 6]
+BIRTH5 = [0, 0, 1, 2, 2, 3, 4]                               # B06009: below high school ... graduate degree
+WITH_OF = [0, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3]                  # household: alone, couple, another householder or partner, somebody else's home
+
+RULES = {
+    "marital_status": "a widowed or divorced person of 18 or 19",
+    "household_relationship": "a spouse who is not married or not present; a married person with spouse present who lives alone or with an unmarried partner; "
+                              "a child of the householder from 85 years on",
+    "household_type": "a type that does not fit the relationship and, for a householder, the sex",
+    "children_at_home": "children under 18 of a person from 75 years on, or of one who lives alone or in group quarters",
+    "veteran": "a veteran under 20, or in active service",
+    "employment_status": "armed forces from 65 years on",
+    "occupation": "an employed person without occupation, or an occupation without employment; health diagnosis or law without a high school diploma",
+    "earnings": "full-time work in the year without earnings",
+    "household_income": "a household that has less than one of its members earned; household income in group quarters",
+    "health_insurance": "a member of the armed forces without insurance",
+}
+
+
+# --- The sample ------------------------------------------------------------------------------------------------------
+
+def cut(values, edges: list) -> np.ndarray:
+    return np.searchsorted(edges, np.asarray(values, float), side="right") - 1
+
+
+def pums(path: Path) -> pd.DataFrame:
+    "Adults of the PUMS sample, every attribute as a code; -1 where it does not apply."
+    raw = pd.read_parquet(path)
+    raw = raw[raw["AGEP"].astype(float) >= 18].reset_index(drop=True)
+    num = raw.drop(columns=["SOCP", "NAICSP"]).apply(pd.to_numeric, errors="coerce")
+    out = pd.DataFrame({"weight": num["PWGTP"], "sex": num["SEX"].astype(int) - 1, "age": cut(num["AGEP"], [18, 20, 25, 30, 35, 45, 55, 65, 75, 85])})
+    out["group"] = np.select([num["HISP"] > 1, num["RAC1P"] == 1, num["RAC1P"] == 2, num["RAC1P"] == 6], [3, 0, 1, 2], 4)
+    out["edu4"] = cut(num["SCHL"], [0, 16, 18, 21])
+    out["origin"] = np.select([num["CIT"] == 5, num["CIT"] == 4, num["CIT"].isin([2, 3]), num["POBP"] == num["ST"]], [4, 3, 2, 0], 1)
+    out["citizen"] = (out["origin"] == 4).astype(int)
+    out["region"] = np.where(out["origin"] >= 3, np.select([num["POBP"] < 200, num["POBP"] < 300, num["POBP"] < 303, num["POBP"] < 400, num["POBP"] < 500],
+                                                           [0, 1, 5, 4, 2], 3), -1)
+    tongue = num["LANP"].fillna(0)
+    tongue = np.select([tongue == 625, tongue.between(601, 678), tongue.between(694, 776)], [0, 1, 2], 3)
+    out["language"] = np.where(num["LANX"] == 1, 1 + 4 * tongue + num["ENG"].fillna(1).astype(int) - 1, 0)
+    present = (num["RELP"] == 1) | ((num["RELP"] == 0) & (num["HHT"] == 1))
+    out["marital"] = np.where(num["MAR"] == 1, np.where(present, 0, 1), num["MAR"].map({2: 3, 3: 4, 4: 2, 5: 5}).fillna(0)).astype(int)
+    out["married"] = (out["marital"] == 0).astype(int)
+    partner = num["PARTNER"].fillna(0) > 0
+    head = np.select([num["NP"] == 1, num["HHT"] == 1, partner, num["HHT"].isin([2, 3])], [0, 1, 3, 5], 6)
+    relation = num["RELP"].map({0: -2, 1: 2, 2: 7, 3: 7, 4: 7, 5: 8, 6: 8, 7: 8, 8: 8, 9: 8, 10: 8, 13: 4, 16: 10, 17: 10}).fillna(9).astype(int)
+    out["household"] = np.where(relation == -2, head, relation)
+    out["type"] = np.where(out["household"] == 10, 5, num["HHT"].map({1: 0, 2: 1, 3: 2, 4: 3, 5: 4, 6: 3, 7: 4}).fillna(5)).astype(int)
+    out["children"] = np.where(out["household"].isin([1, 2, 3, 4, 5]), num["NOC"].fillna(0).clip(0, 3), -1).astype(int)
+    out["employment"] = num["ESR"].map({1: 0, 2: 0, 3: 1, 4: 2, 5: 2, 6: 3}).astype(int)
+    out["job3"] = np.array([0, 1, 0, 2])[out["employment"]]
+    out["veteran"] = np.where(out["employment"] == 2, -1, num["MIL"].isin([2, 3]).astype(int))
+    soc = raw["SOCP"].astype(str)
+    two = soc.str[:2].map({c: i for i, c in enumerate("11 13 15 17 19 21 23 25 27 29 - 31 33 - 35 37 39 41 43 45 47 49 51 53".split()) if c != "-"})
+    two = two.where(~soc.str.startswith("292"), 10).where(~soc.str.startswith("333"), 13).where(~soc.str.startswith("537"), 24)
+    out["occupation"] = np.where(out["employment"] == 0, two.fillna(-1), -1).astype(int)
+    out["job"] = np.where(out["occupation"] >= 0, np.array([*OCC5_OF, -1])[out["occupation"]], np.where(out["employment"] == 2, 3, 5)).astype(int)
+    out["class"] = np.where(out["employment"] == 0, num["COW"].map({1: 0, 2: 0, 3: 1, 4: 1, 5: 1, 6: 2, 7: 0, 8: 3}).fillna(-1), -1).astype(int)
+    industry = {"11": 0, "21": 0, "23": 1, "31": 2, "32": 2, "33": 2, "3M": 2, "42": 3, "44": 4, "45": 4, "4M": 4, "48": 5, "49": 5, "22": 5, "51": 6,
+                "52": 7, "53": 7, "54": 8, "55": 8, "56": 8, "61": 9, "62": 9, "71": 10, "72": 10, "81": 11, "92": 12}
+    out["industry"] = np.where(out["employment"] == 0, raw["NAICSP"].astype(str).str[:2].map(industry).fillna(-1), -1).astype(int)
+    dollars = num["ADJINC"] / 1e6 * PRICES / 1000
+    earned = np.where(num["PERNP"].fillna(0) == 0, 0, np.maximum(cut(num["PERNP"].fillna(0) * dollars, list(EARNED_FROM)), 1))
+    full = (num["WKW"] == 1) & (num["WKHP"] >= 35) & (earned > 0)
+    out["earnings"] = np.where(full, earned - 1, 9 + earned)
+    out["earned"] = earned
+    income = cut(num["HINCP"].fillna(0) * dollars, [-1e9, *INCOME_TO[:-1]])
+    out["income"] = np.where((out["household"] == 10) | num["HINCP"].isna(), -1, np.maximum(income, np.searchsorted(INCOME_TO, EARNED_FROM, side="right")[earned]))
+    out["with"] = np.array(WITH_OF)[out["household"]]
+    private, public = num["PRIVCOV"] == 1, num["PUBCOV"] == 1
+    out["insurance"] = np.select([private & public, private, public], [2, 0, 1], 3)
+    out["disability"] = (num["DIS"] == 1).astype(int)
+    out["earn3"] = np.array([0, 1, 1, 2, 2, 2, 2, 2, 2, 2])[out["earned"]]
+    return out
+
+
+# --- Fitting ---------------------------------------------------------------------------------------------------------
+
+@dataclass
+class Margin:
+    "A published table: rows (sets of parent cells) by columns (sets of categories), as counts by state; None is no row or column."
+
+    table: str
+    rows: np.ndarray            # row of each parent cell, -1 for none
+    columns: np.ndarray         # column of each category, -1 for none
+    counts: np.ndarray          # states x rows x columns
+    weight: np.ndarray | None = None  # states x cells: of whom the table speaks, where not of all
+
+
+@dataclass
+class Attribute:
+    name: str
+    categories: list[str]
+    parents: list[str]
+    sizes: list[int]
+    terms: list[list[str]]
+    sample: str
+    zero: np.ndarray | None = None    # cells x categories that cannot be
+    margins: list[Margin] = field(default_factory=list)
+
+    def grid(self) -> dict[str, np.ndarray]:
+        "The code of each parent in each cell."
+        codes = np.indices(self.sizes).reshape(len(self.sizes), -1)
+        return dict(zip(self.parents, codes, strict=True))
+
+
+def rake_shares(shares: np.ndarray, weight: np.ndarray, margins: list[Margin], passes: int) -> np.ndarray:
+    "Shares (states x cells x categories) after raking to the row shares of all margins; rows without a count stay as they are."
+    for _ in range(passes):
+        for m in margins:
+            shares = shares * factors(shares, weight, m)
+            total = shares.sum(axis=2, keepdims=True)
+            shares = np.divide(shares, total, out=np.zeros_like(shares), where=total > 0)
+    return shares
+
+
+def sums(shares: np.ndarray, weight: np.ndarray, m: Margin) -> np.ndarray:
+    "States x rows x columns."
+    w = weight if m.weight is None else m.weight
+    columns = np.eye(m.counts.shape[2])[m.columns] * (m.columns >= 0)[:, None]
+    rows = np.eye(m.counts.shape[1])[m.rows] * (m.rows >= 0)[:, None]
+    return np.einsum("rg,src->sgc", rows, (w[:, :, None] * shares) @ columns, optimize=True)
+
+
+def factors(shares: np.ndarray, weight: np.ndarray, m: Margin) -> np.ndarray:
+    now = sums(shares, weight, m)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        wanted = m.counts / m.counts.sum(axis=2, keepdims=True) * now.sum(axis=2, keepdims=True)
+        ratio = wanted / now
+    ratio = np.where(np.isfinite(ratio), np.clip(ratio, 1e-3, 1e3), 1.0)
+    full = np.concatenate([ratio, np.ones((*ratio.shape[:2], 1))], axis=2)[:, :, m.columns]
+    full = np.concatenate([full, np.ones((len(full), 1, full.shape[2]))], axis=1)
+    return full[:, m.rows, :]
+
+
+def start(attribute: Attribute, people: pd.DataFrame, weight: np.ndarray) -> np.ndarray:
+    "The log-linear model of the country: cells x categories."
+    k, grid = len(attribute.categories), attribute.grid()
+    known = people[people[attribute.sample] >= 0]
+    w, codes = known["weight"].to_numpy(float), known[attribute.sample].to_numpy()
+    overall = np.bincount(codes, w, k) + w.sum() * 1e-4
+    overall = overall / overall.sum()
+    shares = np.broadcast_to(overall, (1, weight.shape[1], k)).copy()
+    if attribute.zero is not None:
+        shares = np.where(attribute.zero, 0.0, shares)
+        shares = shares / np.maximum(shares.sum(axis=2, keepdims=True), 1e-300)
+    terms = []
+    for names in attribute.terms:
+        size = [attribute.sizes[attribute.parents.index(n)] for n in names]
+        rows = np.ravel_multi_index([grid[n] for n in names], size)
+        of_people = np.ravel_multi_index([known[n].to_numpy() for n in names], size)
+        counts = np.zeros((np.prod(size), k))
+        np.add.at(counts, (of_people, codes), w)
+        n = np.bincount(of_people, minlength=np.prod(size))[:, None]
+        mean = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-300)
+        terms.append(Margin("PUMS", rows, np.arange(k), ((mean * n + PRIOR * overall) / (n + PRIOR))[None]))
+    return rake_shares(shares, weight.sum(axis=0, keepdims=True), terms, 60)[0]
+
+
+def fit(attribute: Attribute, people: pd.DataFrame, weight: np.ndarray, report: list) -> np.ndarray:
+    "Shares of each category, states x cells x categories, and one line of the report per table."
+    shares = np.repeat(start(attribute, people, weight)[None], len(weight), axis=0)
+    shares = rake_shares(shares, weight, attribute.margins, PASSES if len(attribute.margins) > 1 else 60)
+    for m in attribute.margins:
+        now = sums(shares, weight, m)
+        wanted = m.counts / np.maximum(m.counts.sum(axis=2, keepdims=True), 1e-300) * now.sum(axis=2, keepdims=True)
+        there = np.isfinite(m.counts).all(axis=2, keepdims=True) & (m.counts.sum(axis=2, keepdims=True) > 0)
+        off = np.where(there, now - wanted, 0.0)
+        by_state = 100 * np.abs(off).max(axis=(1, 2)) / now.sum(axis=(1, 2))
+        nation = 100 * np.abs(off.sum(axis=0)).max() / now.sum()
+        report.append((attribute.name, m.table, int(there.sum()), by_state.max(), nation))
+    return shares
+
+
+# --- The tables ------------------------------------------------------------------------------------------------------
+
+def block(tables: Tables, name: str, numbers: list[list[list[int]]]) -> np.ndarray:
+    "States x rows x columns of sums of a table's variables; a negative number is taken off."
+    wide = tables.of(name).loc[list(STATES)]
+    part = [[sum(np.sign(i) * wide[abs(i)].to_numpy() for i in cell) for cell in row] for row in numbers]
+    return np.clip(np.moveaxis(np.array(part, float), 2, 0), 0, None)
+
+
+def rows_of(grid: dict, **maps) -> np.ndarray:
+    "One row number per cell from several parents, each through a map to fewer codes (-1: no row)."
+    codes = [np.asarray(m)[grid[name]] for name, m in maps.items()]
+    size = [int(max(m)) + 1 for m in maps.values()]
+    good = np.all([c >= 0 for c in codes], axis=0)
+    return np.where(good, np.ravel_multi_index([np.maximum(c, 0) for c in codes], size), -1)
+
+
+def by_group(grid: dict, letter: str, **maps) -> np.ndarray:
+    rows = rows_of(grid, **maps)
+    return np.where(grid["group"] == LETTER5[letter], rows, -1)
+
+
+def dp(tables: Tables, name: str, numbers: list[int]) -> np.ndarray:
+    return block(tables, name, [[[i] for i in numbers]])
+
+
+class Builder:
+    def __init__(self, source: Path):
+        self.tables = Tables(source / "acs1_2018_state_tables.parquet")
+        self.people = pums(source / "acs1_2011_pums_sample.parquet")
+        cells = pd.read_parquet(OUT / "us_adults_2018.parquet")
+        citizen = pd.read_parquet(OUT / "us_electorates.parquet")["citizen"].to_numpy(float)
+        place = tuple(cells[c].cat.codes.to_numpy() for c in ("state", "sex", "age_group", "race_ethnicity", "education"))
+        levels = [cells[c].cat.categories.tolist() for c in ("state", "sex", "age_group", "race_ethnicity", "education")]
+        assert levels == [list(STATES), SEX, AGES, GROUPS, EDUCATION], levels
+        fine = np.zeros((51, 2, 10, 8, 7))
+        fine[place] = cells["weight"]
+        foreign = np.zeros_like(fine)
+        foreign[place] = cells["weight"] * (1 - citizen)
+        group = np.eye(5)[GROUP5_OF]
+        self.fine, self.core = fine, np.einsum("sxare,rg->sxage", fine, group)          # group of five, education of seven
+        self.noncitizens = np.einsum("sxare,rg->sxage", foreign, group)
+        four = np.eye(4)[EDU4_OF]
+        self.core4, self.noncitizens4 = self.core @ four, self.noncitizens @ four
+        self.report: list = []
+        self.out: dict[str, tuple[Attribute, np.ndarray]] = {}
+
+    def add(self, attribute: Attribute, weight: np.ndarray) -> np.ndarray:
+        flat = weight.reshape(51, -1)
+        shares = fit(attribute, self.people, flat, self.report)
+        self.out[attribute.name] = (attribute, shares)
+        return shares.reshape(51, *attribute.sizes, len(attribute.categories))
+
+    # Birth and language
+
+    def origin(self) -> None:
+        a = Attribute("origin", ORIGIN, ["sex", "age", "group", "edu4"], [2, 10, 5, 4], [["age", "group"], ["edu4", "group"], ["sex"]], "origin")
+        grid, t = a.grid(), self.tables
+        places = [list(range(at, at + 11)) for at in (14, 26, 38, 50)]  # by age: own state, another, native abroad, foreign born
+        ages = [[i] for i in range(2, 6)] + [[6, 7, 8], [9], [10]]
+        by_age = [[[p[i] for i in age] for p in places] for age in ages]
+        native = {"": ([9, 20], [11, 22], [12, 23])} | {letter: ([9, 20], [11, 22], [12, 23]) for letter in LETTER5}
+        place_column = np.array([0, 1, 2, 3, 3])
+        citizen_column = np.array([0, 0, 0, 1, 2])
+        cells = 2 * 10 * 5 * 4
+        share = np.divide(self.noncitizens4, self.core4, out=np.zeros_like(self.core4), where=self.core4 > 0).reshape(51, cells)
+        a.margins = [Margin("B06001", rows_of(grid, age=PLACE_AGE), place_column, block(t, "B06001", by_age)),
+                     Margin("B06009", np.where(grid["age"] >= 2, rows_of(grid, edu4=range(4)), -1), place_column,
+                            block(t, "B06009", [[[i + at for i in row] for at in (8, 14, 20, 26)] for row in ([0], [1], [2], [3, 4])]))]
+        for letter, three in native.items():
+            rows = grid["sex"] if not letter else by_group(grid, letter, sex=range(2))
+            a.margins.append(Margin("B05003" + letter, rows, citizen_column, block(t, "B05003" + letter, [[[k[x]] for k in three] for x in (0, 1)])))
+        a.margins.append(Margin("citizens of the electorates", np.arange(cells), np.array([0, 0, 0, 0, 1]), np.stack([1 - share, share], axis=2)))
+        self.p_origin = self.add(a, self.core4)
+
+    def region(self) -> None:
+        a = Attribute("region", REGION, ["group", "age2", "citizen"], [5, 2, 2], [["group", "citizen"], ["age2"]], "region")
+        self.people["age2"] = np.array(AGE2)[self.people["age"]]
+        foreign = self.core4[..., None] * self.p_origin[..., 3:]
+        weight = np.einsum("sxagec,ab->sgbc", foreign, np.eye(2)[AGE2])
+        self.foreign = weight
+        a.margins = [Margin("DP02", np.zeros(20, int), np.arange(6), dp(self.tables, "DP02", list(range(104, 110))))]
+        self.p_region = self.add(a, weight)
+
+    def language(self) -> None:
+        self.people["born"] = np.where(self.people["origin"] >= 3, self.people["region"] + 1, 0)
+        a = Attribute("language", LANGUAGE, ["born", "group", "age2"], [7, 5, 2], [["born", "group"], ["age2"]], "language")
+        native = np.einsum("sxage,ab->sgb", self.core4 * self.p_origin[..., :3].sum(axis=-1), np.eye(2)[AGE2])[:, None]
+        abroad = np.moveaxis(np.einsum("sgbc,sgbcr->srgb", self.foreign, self.p_region), 0, 0)
+        grid = a.grid()
+        numbers = [[[at], *[[at + 2 + 5 * t + e] for t in range(4) for e in range(4)]] for at in (25, 47)]
+        a.margins = [Margin("B16004", grid["age2"], np.arange(17), block(self.tables, "B16004", numbers))]
+        self.add(a, np.concatenate([native, abroad], axis=1))
+
+    # Family
+
+    def marital(self) -> None:
+        zero = np.zeros((2, 10, 5, 4, 6), bool)
+        zero[:, 0, :, :, 3:5] = True
+        a = Attribute("marital_status", MARITAL, ["sex", "age", "group", "edu4"], [2, 10, 5, 4], [["sex", "age"], ["group", "sex"], ["edu4", "group"]], "marital",
+                      zero.reshape(-1, 6))
+        grid, t = a.grid(), self.tables
+        bands = [[0], [1], [2], [3], [4, 5], [6, 7], [8, 9], [10], [11], [12]]
+        bases = (20, 51, 36, 66, 81, 4)  # spouse present, other absent, separated, widowed, divorced, never married: the 15-17 of each
+        ages = [[[base + shift + 1 + i for i in band] for base in bases] for shift in (0, 93) for band in bands]
+        a.margins = [Margin("B12002", rows_of(grid, sex=range(2), age=range(10)), np.arange(6), block(t, "B12002", ages))]
+        columns = np.array([0, 0, 1, 2, 3, 4])
+        for letter in LETTER5:
+            counts = block(t, "B12002" + letter, [[[s + 1], [s + 2], [s + 3], [s + 4], [s]] for s in (3, 9)])
+            minors = block(t, "B01001" + letter, [[[6]], [[21]]])[..., 0]
+            counts[..., 4] = np.maximum(counts[..., 4] - minors, 0)
+            a.margins.append(Margin("B12002" + letter, by_group(grid, letter, sex=range(2)), columns, counts))
+        self.p_marital = self.add(a, self.core4)
+
+    def household(self) -> None:
+        sizes, k = [2, 10, 5, 6], len(HOUSEHOLD)
+        zero = np.zeros((*sizes, k), bool)
+        zero[:, :, :, 1:, [1, 2]] = True     # not married, or spouse absent
+        zero[:, :, :, 0, [0, 3, 4]] = True
+        zero[:, 9, :, :, 7] = True
+        a = Attribute("household_relationship", HOUSEHOLD, ["sex", "age", "group", "marital"], sizes, [["sex", "age"], ["group"], ["marital", "sex"]],
+                      "household", zero.reshape(-1, k))
+        grid, t = a.grid(), self.tables
+        counts = block(t, "B09021", [[[at + i] for i in range(6)] for at in (9, 16, 23)])
+        adults = np.einsum("sxage,ab->sb", self.core4, np.eye(3)[AGE3])
+        counts = np.concatenate([counts, np.maximum(adults - counts.sum(axis=2), 0)[..., None]], axis=2)
+        alone = block(t, "B11010", [[[4], [5]], [[11], [12]]]).reshape(51, 4, 1)
+        weight = np.einsum("sxage,sxagem->sxagm", self.core4, self.p_marital)
+        all_of = np.einsum("sxagm,ab->sxb", weight, np.eye(2)[AGE2]).reshape(51, 4, 1)
+        heads = dp(t, "DP02", [4, 6, 8, 11, 10])            # married couples, other families by sex, one person, all not families
+        heads = np.concatenate([heads[:, :, :1], heads[:, :, 1:3].sum(axis=2, keepdims=True), heads[:, :, 4:] - heads[:, :, 3:4]], axis=2)
+        spouses = dp(t, "DP02", [19])
+        everyone = weight.sum(axis=(1, 2, 3, 4))[:, None, None]
+        one = np.concatenate([spouses, everyone - spouses], axis=2)
+        partners = dp(t, "DP02", [23])
+        a.margins = [Margin("B09021", rows_of(grid, age=AGE3), np.array(LIVES), counts),
+                     Margin("B11010", rows_of(grid, sex=range(2), age=AGE2), np.array([0, *[1] * 10]), np.concatenate([alone, all_of - alone], axis=2)),
+                     Margin("DP02 spouses", np.zeros(len(grid["sex"]), int), np.array([1, 1, 0, *[1] * 8]), one),
+                     Margin("DP02 partners", np.zeros(len(grid["sex"]), int), np.array([1, 1, 1, 1, 0, *[1] * 6]), np.concatenate([partners, everyone - partners], 2))]
+        self.heads = heads
+        self.p_household = self.add(a, weight)
+        self.w_household = weight[..., None] * self.p_household  # sex, age, group, marital, relationship
+
+    def household_type(self) -> None:
+        zero = np.ones((2, 11, 6), bool)
+        for x in range(2):
+            for h, types in enumerate([[3], [0], [0], [1 + x, 4], [1, 2, 4], [1 + x], [4], [0, 1, 2], [0, 1, 2], [0, 1, 2, 4], [5]]):
+                zero[x, h, types] = False
+        a = Attribute("household_type", TYPE, ["sex", "household"], [2, 11], [["household", "sex"]], "type", zero.reshape(-1, 6))
+        weight = np.einsum("sxagmh->sxh", self.w_household)
+        head = weight * np.isin(np.arange(11), [0, 1, 3, 5, 6])
+        numbers = dp(self.tables, "DP02", [4, 6, 8, 11, 10])
+        numbers[..., 4] -= numbers[..., 3]
+        rows = np.where(np.isin(a.grid()["household"], [3]), 0, -1)
+        # Of the householders with a partner, those who are no family: all such householders but the ones who live with others.
+        partner = head[:, :, 3].sum(axis=1)
+        lone = np.clip(numbers[:, 0, 4] - head[:, :, 6].sum(axis=1), 0.1 * partner, 0.9 * partner)
+        a.margins = [Margin("DP02 types", rows, np.array([-1, 0, 0, -1, 1, -1]), np.stack([partner - lone, lone], 1)[:, None], head.reshape(51, -1))]
+        self.add(a, weight)
+
+    def children(self) -> None:
+        zero = np.zeros((10, 5, 11, 4), bool)
+        zero[8:, :, :, 1:] = True
+        zero[:, :, [0, 6, 7, 8, 9, 10], 1:] = True
+        a = Attribute("children_at_home", CHILDREN, ["age", "group", "household"], [10, 5, 11], [["age"], ["group"], ["household"]], "children", zero.reshape(-1, 4))
+        grid = a.grid()
+        weight = np.einsum("sxagmh->sagh", self.w_household)
+        both = np.array([-1, 0, 0, 1, 1, 1, -1, -1, -1, -1, -1])[grid["household"]]
+        counts = dp(self.tables, "DP02", [4, 5, 6, 7, 8, 9])[:, 0]
+        couples = np.stack([counts[:, 0] - counts[:, 1], counts[:, 1]], 1)
+        others_with = counts[:, 3] + counts[:, 5]
+        heads = weight[:, :, :, [3, 5]].sum(axis=(1, 2, 3))
+        others = np.stack([np.maximum(heads - others_with, 0), others_with], 1)
+        self_or_spouse = np.isin(grid["household"], [1, 2, 3, 5])
+        a.margins = [Margin("DP02 children", np.where(self_or_spouse, both, -1), np.array([0, 1, 1, 1]), np.stack([couples, others], 1))]
+        self.add(a, weight)
+
+    # Work
+
+    def employment(self) -> None:
+        zero = np.zeros((2, 10, 5, 4, 2, 4), bool)
+        zero[:, 7:, :, :, :, 2] = True
+        a = Attribute("employment_status", EMPLOYMENT, ["sex", "age", "group", "edu4", "married"], [2, 10, 5, 4, 2],
+                      [["sex", "age"], ["group", "sex"], ["edu4", "sex"], ["married", "sex"], ["age", "edu4"]], "employment", zero.reshape(-1, 4))
+        grid, t = a.grid(), self.tables
+        four = [4, 5, 2, 6]  # employed, unemployed, armed forces, not in labor force: offsets within a block of seven
+        ages, at = [], 3
+        younger = [[at + 7 * i + f for i in band] for band in ([1, 2], [3], [4], [5], [6], [7, 8, 9]) for f in four]
+        for shift in (0, 86):
+            rows = [[n + shift for n in cell] for cell in younger]
+            ages += [rows[4 * i:4 * i + 4] for i in range(6)]
+            old = 73 + shift  # 65-69, 70-74, 75+: in labor force, employed, unemployed, not in labor force
+            ages += [[[old + 2, old + 7], [old + 3, old + 8], [], [old + 4, old + 9]], [[old + 12], [old + 13], [], [old + 14]]]
+        counts = np.nan_to_num(block_or_zero(t, "B23001", ages))
+        band = np.array([-1, 0, 1, 2, 3, 4, 5, 6, 7, 7])
+        a.margins = [Margin("B23001", rows_of(grid, sex=range(2), age=band), np.arange(4), counts)]
+        education = block(t, "B23006", [[[s + 4], [s + 5], [s + 2], [s + 6]] for s in (2, 9, 16, 23)])
+        a.margins.append(Margin("B23006", np.where((grid["age"] >= 2) & (grid["age"] <= 6), grid["edu4"], -1), np.arange(4), education))
+        minors = minors_by_status(t)
+        for letter in LETTER5:
+            young = block(t, "C23002" + letter, [[[s + 4], [s + 5], [s + 2], [s + 6]] for s in (3, 16)])
+            sixteen = 2 / 3 * block(t, "B01001" + letter, [[[6]], [[21]]])
+            young = np.maximum(young - sixteen * minors, 0)
+            old = block_or_zero(t, "C23002" + letter, [[[s + 2], [s + 3], [], [s + 4]] for s in (10, 23)])
+            rows = by_group(grid, letter, sex=range(2), age=AGE2)
+            a.margins.append(Margin("C23002" + letter, rows, np.arange(4), np.stack([young, old], 2).reshape(51, 4, 4)))
+        married = block(t, "B12006", [[[15], [16], [17]], [[20 + 1], [20 + 2], [20 + 3]]])
+        rows = np.where(grid["married"] == 1, grid["sex"], -1)
+        del married  # spouses who are absent are in it: the sample's difference between the married and the others is kept
+        weight = np.stack([self.core4 * self.p_marital[..., 1:].sum(axis=-1), self.core4 * self.p_marital[..., 0]], axis=-1)
+        self.p_employment = self.add(a, weight)
+        self.w_employment = weight[..., None] * self.p_employment  # sex, age, group, edu4, married, status
+
+    def veteran(self) -> None:
+        zero = np.zeros((2, 10, 5, 2), bool)
+        zero[:, 0, :, 1] = True
+        a = Attribute("veteran", YESNO, ["sex", "age", "group"], [2, 10, 5], [["sex", "age"], ["group"]], "veteran", zero.reshape(-1, 2))
+        grid, t = a.grid(), self.tables
+        weight = np.einsum("sxagemj->sxag", self.w_employment[..., [0, 1, 3]])
+        a.margins = [Margin("B21001", rows_of(grid, sex=range(2), age=VETERAN_AGE), np.arange(2),
+                            block(t, "B21001", [[[s + 3 * i + 1], [s + 3 * i]] for s in (8, 26) for i in range(5)]))]
+        for letter in LETTER5:
+            counts = block(t, "B21001" + letter, [[[s + 3 * i + 1], [s + 3 * i]] for s in (4, 20) for i in range(5)])
+            a.margins.append(Margin("B21001" + letter, by_group(grid, letter, sex=range(2), age=VETERAN_AGE), np.arange(2), counts))
+        self.add(a, weight)
+
+    def occupation(self) -> None:
+        zero = np.zeros((2, 4, 5, 7, 25), bool)
+        zero[:, :, :, :2, [6, 9]] = True
+        self.people["age4"] = np.array(AGE4)[self.people["age"]]
+        a = Attribute("occupation", OCCUPATION, ["sex", "age4", "group", "education"], [2, 4, 5, 7], [["sex", "edu4"], ["group"], ["age4"]], "occupation",
+                      zero.reshape(-1, 25))
+        a.terms = [["sex"], ["education"], ["group"], ["age4"]]
+        share = self.p_employed_fine()
+        weight = np.einsum("sxage,ab->sxbge", self.core * share, np.eye(4)[AGE4])
+        a.margins = [Margin("C24010", a.grid()["sex"], np.arange(25), block(self.tables, "C24010", [[[i + s] for i in OCC_LEAF] for s in (0, 36)]))]
+        self.p_occupation = self.add(a, weight)
+        self.w_occupation = weight
+
+    def p_employed_fine(self) -> np.ndarray:
+        "Share of the employed by sex, age, group and education of seven: that of the education of four."
+        yes = self.w_employment[..., 0].sum(axis=-1)
+        share = np.divide(yes, self.core4, out=np.zeros_like(yes), where=self.core4 > 0)
+        return share[..., EDU4_OF]
+
+    def work_class(self) -> None:
+        a = Attribute("class_of_worker", CLASS, ["occupation", "sex"], [25, 2], [["occupation"], ["sex"]], "class")
+        weight = np.einsum("sxbge,sxbgeo->sox", self.w_occupation, self.p_occupation)
+        a.margins = [Margin("DP03 class", np.zeros(50, int), np.arange(4), dp(self.tables, "DP03", [47, 48, 49, 50]))]
+        self.add(a, weight)
+
+    def industry(self) -> None:
+        a = Attribute("industry", INDUSTRY, ["occupation", "sex"], [25, 2], [["occupation"], ["sex"]], "industry")
+        weight = np.einsum("sxbge,sxbgeo->sox", self.w_occupation, self.p_occupation)
+        a.margins = [Margin("DP03 industry", np.zeros(50, int), np.arange(13), dp(self.tables, "DP03", list(range(33, 46))))]
+        self.add(a, weight)
+
+    def earnings(self) -> None:
+        sizes = [2, 4, 5, 4, 6]
+        a = Attribute("earnings", EARNINGS, ["sex", "age4", "group", "edu4", "job"], sizes, [["sex", "job"], ["age4", "job"], ["group"], ["edu4", "sex"]], "earnings")
+        grid, t = a.grid(), self.tables
+        four = np.eye(4)[EDU4_OF]
+        occupied = np.einsum("sxbge,sxbgeo,oj,ef->sxbgfj", self.w_occupation, self.p_occupation, np.eye(5)[OCC5_OF], four, optimize=True)
+        others = np.einsum("sxagemj,ab->sxbgej", self.w_employment, np.eye(4)[AGE4])
+        weight = np.concatenate([occupied, others[..., 1:].sum(axis=-1, keepdims=True)], axis=-1)
+        weight[..., 3] += others[..., 2]   # the armed forces stand with construction and maintenance
+        weight[..., 5] -= others[..., 2]
+        numbers = []
+        for s in (0, 47):
+            full = [[s + 6 + i for i in range(20) if B20005_BIN[i] == b] for b in range(1, 10)]
+            part = [[s + 29 + i for i in range(20) if B20005_BIN[i] == b] for b in range(1, 10)]
+            numbers.append([*full, [s + 27], *part])
+        counts = block(t, "B20005", numbers)
+        # The table begins at 16: minors of 16 and 17, of whom about a quarter earned a little, are taken off.
+        minors = 2 / 3 * block(t, "B01001", [[[6]], [[30]]])
+        counts = np.maximum(counts - minors * np.array([0.0] * 9 + [0.75, 0.25] + [0.0] * 8), 0)
+        a.margins = [Margin("B20005", grid["sex"], np.arange(19), counts)]
+        self.p_earnings = self.add(a, weight)
+
+    def income(self) -> None:
+        sizes = [4, 4, 5, 10]
+        zero = np.zeros((*sizes, 11), bool)
+        zero[:] = INCOME_TO[None, :] <= EARNED_FROM[:, None]
+        a = Attribute("household_income", INCOME, ["with", "age4", "group", "earned"], sizes, [["with", "age4"], ["group"], ["earned", "with"]], "income",
+                      zero.reshape(-1, 11))
+        grid, t = a.grid(), self.tables
+        weight, heads = self.living_by_earned()
+        numbers = [[[at + i for i in range(16) if B19001_BIN[i] == b] for b in range(11)] for at in (3, 20, 37, 54)]
+        a.margins = [Margin("B19037", grid["age4"], np.arange(11), block(t, "B19037", numbers), heads.reshape(51, -1))]
+        for letter in LETTER5:
+            counts = block(t, "B19001" + letter, [[[2 + i for i in range(16) if B19001_BIN[i] == b] for b in range(11)]])
+            a.margins.append(Margin("B19001" + letter, by_group(grid, letter, age4=[0] * 4), np.arange(11), counts, heads.reshape(51, -1)))
+        self.add(a, weight)
+
+    def living_by_earned(self) -> tuple[np.ndarray, np.ndarray]:
+        """Persons, and householders, by with whom they live, age, group and earnings.
+
+        Given sex, age, group and whether a spouse is present, household and earnings are taken as independent.
+        """
+        b = np.eye(4)[AGE4]
+        job = np.zeros((51, 2, 10, 5, 4, 2, 6))
+        split = np.einsum("sxbge,sxbgeo,oj,ef->sxbgfj", self.w_occupation, self.p_occupation, np.eye(5)[OCC5_OF], np.eye(4)[EDU4_OF], optimize=True)
+        split = split / np.maximum(split.sum(axis=-1, keepdims=True), 1e-300)
+        job[..., :5] = self.w_employment[..., 0][..., None] * split[:, :, AGE4][..., None, :]
+        job[..., 3] += self.w_employment[..., 2]
+        job[..., 5] = self.w_employment[..., 1] + self.w_employment[..., 3]
+        level = np.zeros((19, 10))
+        level[np.arange(19), [*range(1, 10), 0, *range(1, 10)]] = 1
+        earned = np.einsum("sxagemj,sxagejk,kl->sxagml", job, self.p_earnings[:, :, AGE4], level, optimize=True)
+        earned = earned / np.maximum(earned.sum(axis=-1, keepdims=True), 1e-300)
+        with_of = np.zeros((11, 4))
+        with_of[np.arange(10), WITH_OF[:10]] = 1
+        head_of = with_of * np.isin(np.arange(11), [0, 1, 3, 5, 6])[:, None]
+        both = []
+        for of in (with_of, head_of):
+            living = np.einsum("sxagmh,hw->sxagmw", self.w_household, of)
+            living = np.stack([living[..., 1:, :].sum(axis=-2), living[..., 0, :]], axis=-2)
+            both.append(np.einsum("sxagmw,sxagml,ab->swbgl", living, earned, b, optimize=True))
+        self.earned_by = earned
+        return both[0], both[1]
+
+    def insurance(self) -> None:
+        sizes = [7, 5, 3, 3, 2]
+        self.people["age7"] = np.array(AGE7)[self.people["age"]]
+        a = Attribute("health_insurance", INSURANCE, ["age7", "group", "job3", "earn3", "citizen"], sizes,
+                      [["age7"], ["group"], ["job3", "earn3"], ["citizen"]], "insurance")
+        grid, t = a.grid(), self.tables
+        three = np.zeros((10, 3))
+        three[np.arange(10), [0, 1, 1, 2, 2, 2, 2, 2, 2, 2]] = 1
+        status = np.stack([self.w_employment[..., 0] + self.w_employment[..., 2], self.w_employment[..., 1], self.w_employment[..., 3]], axis=-1)
+        foreign = np.divide(self.noncitizens4, self.core4, out=np.zeros_like(self.core4), where=self.core4 > 0)
+        weight = np.zeros((51, *sizes))
+        for j, working in enumerate([True, False, False]):
+            earned = self.earned_given(working) @ three
+            part = np.einsum("sxage,sxagev,ab->sbgev", status[..., j].sum(axis=-1), earned, np.eye(7)[AGE7], optimize=True)
+            alien = np.einsum("sxage,sxagev,ab->sbgev", status[..., j].sum(axis=-1) * foreign, earned, np.eye(7)[AGE7], optimize=True)
+            weight[:, :, :, j, :, 1] = alien.sum(axis=3)
+            weight[:, :, :, j, :, 0] = (part - alien).sum(axis=3)
+        columns = np.array([0, 0, 0, 1])
+        ages = [[[s + 3 * i + 1, s + 28 + 3 * i + 1], [s + 3 * i + 2, s + 28 + 3 * i + 2]] for s in (9,) for i in range(7)]
+        a.margins = [Margin("B27001", grid["age7"], columns, block(t, "B27001", ages))]
+        for letter in LETTER5:
+            a.margins.append(Margin("C27001" + letter, by_group(grid, letter, age7=[0] * 5 + [1] * 2), columns, block(t, "C27001" + letter, [[[6], [7]], [[9], [10]]])))
+        # with = private + public - both
+        kinds = [[[s, -(s + 2)], [s, -(s + 1)], [s + 1, s + 2, -s], [s + 3]] for s in (4, 9, 14)]
+        a.margins.append(Margin("B27011", np.where(grid["age7"] < 5, grid["job3"], -1), np.arange(4), block(t, "B27011", kinds)))
+        self.add(a, weight)
+
+    def earned_given(self, working: bool) -> np.ndarray:
+        "Shares of the ten levels of earnings by sex, age, group and education, of those who work or do not."
+        level = np.zeros((19, 10))
+        level[np.arange(19), [*range(1, 10), 0, *range(1, 10)]] = 1
+        shares = self.p_earnings @ level
+        if working:
+            split = np.einsum("sxbge,sxbgeo,oj,ef->sxbgfj", self.w_occupation, self.p_occupation, np.eye(5)[OCC5_OF], np.eye(4)[EDU4_OF], optimize=True)
+            split = split / np.maximum(split.sum(axis=-1, keepdims=True), 1e-300)
+            mixed = np.einsum("sxbgej,sxbgejl->sxbgel", split, shares[..., :5, :])
+        else:
+            mixed = shares[..., 5, :]
+        return mixed[:, :, AGE4]
+
+    def disability(self) -> None:
+        a = Attribute("disability", YESNO, ["age", "group", "edu4", "job3"], [10, 5, 4, 3], [["age", "job3"], ["group"], ["edu4"]], "disability")
+        grid = a.grid()
+        status = np.stack([self.w_employment[..., 0] + self.w_employment[..., 2], self.w_employment[..., 1], self.w_employment[..., 3]], axis=-1)
+        weight = np.einsum("sxagemj->sagej", status)
+        counts = block(self.tables, "DP02", [[[74, -75], [75]], [[76, -77], [77]]])
+        a.margins = [Margin("DP02 disability", rows_of(grid, age=AGE2), np.arange(2), counts)]
+        self.add(a, weight)
+
+    def race(self, source: Path) -> None:
+        "The race of Hispanics, from the same tables as the core: race alone, less those who are not Hispanic."
+        t = self.tables
+        bands = [[i] for i in range(7, 17)]
+        alone = np.stack([block(t, "B01001" + k, [[b for b in bands], [[b[0] + 15] for b in bands]]) for k in "ABCDEFG"], axis=-1)
+        mine = np.moveaxis(self.fine.sum(axis=-1), 3, -1)[..., :7]
+        hispanic = self.fine[:, :, :, 7].sum(axis=-1)
+        left = np.where(np.isfinite(alone), np.maximum(alone - mine, 0), np.nan)
+        nation = np.nan_to_num(left).sum(axis=0)
+        nation = nation / nation.sum(axis=-1, keepdims=True)
+        left = np.where(np.isfinite(left), left, nation * hispanic[..., None])
+        shares = (left + 50 * nation) / (left + 50 * nation).sum(axis=-1, keepdims=True)
+        a = Attribute("race", RACES, ["sex", "age"], [2, 10], [], "")
+        self.out["race"] = (a, shares.reshape(51, 20, 7))
+        self.report.append(("race", "B01001A-G less B01001", 51 * 140, np.nan, np.nan))
+
+
+def block_or_zero(tables: Tables, name: str, numbers) -> np.ndarray:
+    wide = tables.of(name).loc[list(STATES)]
+    part = [[sum((wide[i].to_numpy() for i in cell), np.zeros(51)) for cell in row] for row in numbers]
+    return np.moveaxis(np.array(part, float), 2, 0)
+
+
+def minors_by_status(tables: Tables) -> np.ndarray:
+    "Of those of 16 and 17: employed, unemployed, armed forces, not in labor force (CPS 2018, annual averages: 19 % employed, 3 % unemployed)."
+    return np.array([0.19, 0.03, 0.0, 0.78])
+
+
+MAPS = {  # how the codes of a personas table become those of a parent: attribute and map
+    "sex": ("sex", [0, 1]), "age": ("age_group", list(range(10))), "group": ("race_ethnicity", GROUP5_OF), "education": ("education", list(range(7))),
+    "edu4": ("education", EDU4_OF), "age2": ("age_group", AGE2), "age4": ("age_group", AGE4), "age7": ("age_group", AGE7),
+    "citizen": ("origin", [0, 0, 0, 0, 1]), "marital": ("marital_status", list(range(6))), "married": ("marital_status", [1, 0, 0, 0, 0, 0]),
+    "household": ("household_relationship", list(range(11))), "with": ("household_relationship", [*WITH_OF[:10], -1]),
+    "occupation": ("occupation", [*range(25), -1]), "job3": ("employment_status", [0, 1, 0, 2]), "job": ("job", list(range(6))),
+    "earned": ("earnings", [*range(1, 10), 0, *range(1, 10)]), "earn3": ("earnings", [1, 1, *[2] * 7, 0, 1, 1, *[2] * 7]), "born": ("born", list(range(7))),
+}
+
+
+def save(builder: Builder) -> None:
+    arrays, meta = {}, {}
+    for name, (a, shares) in builder.out.items():
+        scaled = np.rint(np.cumsum(shares, axis=2) / np.maximum(shares.sum(axis=2, keepdims=True), 1e-300) * 65535).astype(np.uint16)
+        arrays[name] = np.diff(scaled, axis=2, prepend=np.uint16(0)).astype(np.uint16)
+        meta[name] = {"categories": a.categories, "parents": a.parents, "sizes": a.sizes}
+    np.savez_compressed(OUT / "us_attributes.npz", **arrays)
+    (OUT / "us_attributes.json").write_text(json.dumps({"attributes": meta, "maps": MAPS, "rules": RULES}, indent=1) + "\n")
+    report = pd.DataFrame(builder.report, columns=["attribute", "table", "cells", "largest_in_a_state", "largest_in_the_country"])
+    report.round(4).to_csv(OUT / "us_attributes_fit.csv", index=False, lineterminator="\n")
+    sys.stdout.write(report.to_string() + "\n")
+
+
+def main(source: Path) -> None:
+    b = Builder(source)
+    b.race(source)
+    for step in (b.origin, b.region, b.language, b.marital, b.household, b.household_type, b.children, b.employment, b.veteran, b.occupation, b.work_class,
+                 b.industry, b.earnings, b.income, b.insurance, b.disability):
+        step()
+    save(b)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        raise SystemExit("usage: python data/build_attributes.py SOURCE_FOLDER")
+    main(Path(sys.argv[1]) / "census")
