@@ -31,7 +31,7 @@ from build_population import AGES, EDUCATION, GROUPS, OUT, RACES, SEX, Tables
 from persona_kit.tables import STATES
 
 PRIOR = 25.0
-PASSES = 300
+PASSES = 2000
 PRICES = 251.107 / 224.939  # consumer prices 2018 over 2011 (CPI-U, annual averages)
 
 GROUP5 = ["White", "Black", "Asian", "Hispanic", "rest"]
@@ -111,10 +111,11 @@ def pums(path: Path) -> pd.DataFrame:
     "Adults of the PUMS sample, every attribute as a code; -1 where it does not apply."
     raw = pd.read_parquet(path)
     raw = raw[raw["AGEP"].astype(float) >= 18].reset_index(drop=True)
-    num = raw.drop(columns=["SOCP", "NAICSP"]).apply(pd.to_numeric, errors="coerce")
+    num = raw.drop(columns=["SOCP", "NAICSP"]).apply(pd.to_numeric, errors="coerce").astype("float64")
     out = pd.DataFrame({"weight": num["PWGTP"], "sex": num["SEX"].astype(int) - 1, "age": cut(num["AGEP"], [18, 20, 25, 30, 35, 45, 55, 65, 75, 85])})
     out["group"] = np.select([num["HISP"] > 1, num["RAC1P"] == 1, num["RAC1P"] == 2, num["RAC1P"] == 6], [3, 0, 1, 2], 4)
-    out["edu4"] = cut(num["SCHL"], [0, 16, 18, 21])
+    out["education"] = cut(num["SCHL"], [0, 12, 16, 18, 20, 21, 22])
+    out["edu4"] = np.array(EDU4_OF)[out["education"]]
     out["origin"] = np.select([num["CIT"] == 5, num["CIT"] == 4, num["CIT"].isin([2, 3]), num["POBP"] == num["ST"]], [4, 3, 2, 0], 1)
     out["citizen"] = (out["origin"] == 4).astype(int)
     out["region"] = np.where(out["origin"] >= 3, np.select([num["POBP"] < 200, num["POBP"] < 300, num["POBP"] < 303, num["POBP"] < 400, num["POBP"] < 500],
@@ -190,7 +191,9 @@ class Attribute:
 
 def rake_shares(shares: np.ndarray, weight: np.ndarray, margins: list[Margin], passes: int) -> np.ndarray:
     "Shares (states x cells x categories) after raking to the row shares of all margins; rows without a count stay as they are."
-    for _ in range(passes):
+    for i in range(passes):
+        if i % 20 == 19 and max(np.abs(deviations(shares, weight, m)).max() for m in margins) < 1e-6:
+            break
         for m in margins:
             shares = shares * factors(shares, weight, m)
             total = shares.sum(axis=2, keepdims=True)
@@ -204,6 +207,14 @@ def sums(shares: np.ndarray, weight: np.ndarray, m: Margin) -> np.ndarray:
     columns = np.eye(m.counts.shape[2])[m.columns] * (m.columns >= 0)[:, None]
     rows = np.eye(m.counts.shape[1])[m.rows] * (m.rows >= 0)[:, None]
     return np.einsum("rg,src->sgc", rows, (w[:, :, None] * shares) @ columns, optimize=True)
+
+
+def deviations(shares: np.ndarray, weight: np.ndarray, m: Margin) -> np.ndarray:
+    "Sums less what the table says, as shares of all persons that it counts in the state: states x rows x columns, 0 where nothing is published."
+    now = sums(shares, weight, m)
+    of_row = m.counts.sum(axis=2, keepdims=True)
+    off = now - m.counts / np.where(of_row > 0, of_row, np.nan) * now.sum(axis=2, keepdims=True)
+    return np.nan_to_num(off) / np.maximum(now.sum(axis=(1, 2), keepdims=True), 1e-300)
 
 
 def factors(shares: np.ndarray, weight: np.ndarray, m: Margin) -> np.ndarray:
@@ -244,15 +255,14 @@ def start(attribute: Attribute, people: pd.DataFrame, weight: np.ndarray) -> np.
 def fit(attribute: Attribute, people: pd.DataFrame, weight: np.ndarray, report: list) -> np.ndarray:
     "Shares of each category, states x cells x categories, and one line of the report per table."
     shares = np.repeat(start(attribute, people, weight)[None], len(weight), axis=0)
-    shares = rake_shares(shares, weight, attribute.margins, PASSES if len(attribute.margins) > 1 else 60)
+    shares = rake_shares(shares, weight, attribute.margins, PASSES)
     for m in attribute.margins:
-        now = sums(shares, weight, m)
-        wanted = m.counts / np.maximum(m.counts.sum(axis=2, keepdims=True), 1e-300) * now.sum(axis=2, keepdims=True)
-        there = np.isfinite(m.counts).all(axis=2, keepdims=True) & (m.counts.sum(axis=2, keepdims=True) > 0)
-        off = np.where(there, now - wanted, 0.0)
-        by_state = 100 * np.abs(off).max(axis=(1, 2)) / now.sum(axis=(1, 2))
-        nation = 100 * np.abs(off.sum(axis=0)).max() / now.sum()
-        report.append((attribute.name, m.table, int(there.sum()), by_state.max(), nation))
+        off = deviations(shares, weight, m)
+        counted = sums(shares, weight, m).sum(axis=(1, 2), keepdims=True)
+        nation = np.abs((off * counted).sum(axis=0)).max() / counted.sum()
+        cells = int((np.isfinite(m.counts).all(axis=2) & (m.counts.sum(axis=2) > 0)).sum())
+        worst = list(STATES)[int(np.abs(off).max(axis=(1, 2)).argmax())]
+        report.append((attribute.name, m.table, cells, 100 * np.abs(off).max(), worst, 100 * nation))
     return shares
 
 
@@ -462,9 +472,6 @@ class Builder:
             old = block_or_zero(t, "C23002" + letter, [[[s + 2], [s + 3], [], [s + 4]] for s in (10, 23)])
             rows = by_group(grid, letter, sex=range(2), age=AGE2)
             a.margins.append(Margin("C23002" + letter, rows, np.arange(4), np.stack([young, old], 2).reshape(51, 4, 4)))
-        married = block(t, "B12006", [[[15], [16], [17]], [[20 + 1], [20 + 2], [20 + 3]]])
-        rows = np.where(grid["married"] == 1, grid["sex"], -1)
-        del married  # spouses who are absent are in it: the sample's difference between the married and the others is kept
         weight = np.stack([self.core4 * self.p_marital[..., 1:].sum(axis=-1), self.core4 * self.p_marital[..., 0]], axis=-1)
         self.p_employment = self.add(a, weight)
         self.w_employment = weight[..., None] * self.p_employment  # sex, age, group, edu4, married, status
@@ -640,7 +647,7 @@ class Builder:
         shares = (left + 50 * nation) / (left + 50 * nation).sum(axis=-1, keepdims=True)
         a = Attribute("race", RACES, ["sex", "age"], [2, 10], [], "")
         self.out["race"] = (a, shares.reshape(51, 20, 7))
-        self.report.append(("race", "B01001A-G less B01001", 51 * 140, np.nan, np.nan))
+        self.report.append(("race", "B01001A-G less B01001", 51 * 140, np.nan, "", np.nan))
 
 
 def block_or_zero(tables: Tables, name: str, numbers) -> np.ndarray:
@@ -672,7 +679,7 @@ def save(builder: Builder) -> None:
         meta[name] = {"categories": a.categories, "parents": a.parents, "sizes": a.sizes}
     np.savez_compressed(OUT / "us_attributes.npz", **arrays)
     (OUT / "us_attributes.json").write_text(json.dumps({"attributes": meta, "maps": MAPS, "rules": RULES}, indent=1) + "\n")
-    report = pd.DataFrame(builder.report, columns=["attribute", "table", "cells", "largest_in_a_state", "largest_in_the_country"])
+    report = pd.DataFrame(builder.report, columns=["attribute", "table", "cells", "largest_in_a_state", "state", "largest_in_the_country"])
     report.round(4).to_csv(OUT / "us_attributes_fit.csv", index=False, lineterminator="\n")
     sys.stdout.write(report.to_string() + "\n")
 

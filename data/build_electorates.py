@@ -98,27 +98,47 @@ def citizens(tables: Tables, people: pd.DataFrame, cells: pd.DataFrame) -> np.nd
     by_age = tables.sums("B29001", [[i] for i in range(2, 6)])
     by_education = tables.sums("B29002", [[i] for i in range(2, 9)]).set_axis(EDUCATION, axis=1)
     by_sex = {letter: native_or_naturalized(tables, letter) for letter in ("", *LETTERS)}
-    share = np.empty(len(cells))
+    share, nation = np.empty(len(cells)), nation_by_group(by_sex)
     for state in STATES:
         here = cells[cells["state"] == state]
         known = {letter: table.loc[state] for letter, table in by_sex.items()}
         white, hispanic = known["H"]["yes"], known["I"]["yes"]
         thirds = pd.concat({"White": white, "Hispanic": hispanic, "rest": known[""]["yes"] - white - hispanic})
+        groups = {sex: by_group(here[here["sex"] == sex], {k: t.loc[sex] for k, t in known.items()}, thirds.xs(sex, level=1), nation) for sex in SEX}
         margins = {"cvap_age": by_age.loc[state], "education": by_education.loc[state], ("third", "sex"): thirds,
-                   "group": by_group(here, known, thirds.groupby(level=0).sum())}
+                   ("group", "sex"): pd.concat(groups).reorder_levels([1, 0])}
         share[here["cell"]] = fit(here, margins)
     return share
 
 
-def by_group(cells: pd.DataFrame, known: dict[str, pd.DataFrame], thirds: pd.Series) -> pd.Series:
-    "Citizens by group: those who are neither white nor Hispanic by their own tables where there are any, and as many as are left over."
+def nation_by_group(by_sex: dict[str, pd.DataFrame]) -> dict[str, float]:
+    "Share of citizens in the country: Blacks and Asians by their own tables, all others who are neither white nor Hispanic together."
+    us = {letter: table.loc["US"].sum() for letter, table in by_sex.items()}
+    share = {LETTER[k]: t["yes"] / t["all"] for k, t in us.items() if k in LETTER}
+    others = us[""] - sum(t for k, t in us.items() if k)
+    return share | {"rest": others["yes"] / others["all"]}
+
+
+def by_group(cells: pd.DataFrame, known: dict[str, pd.Series], thirds: pd.Series, nation: dict[str, float]) -> pd.Series:
+    """Citizens of one sex by group.
+
+    Of those who are neither white nor Hispanic, Blacks and Asians by their own tables, or by the country's where the state has
+    none; the smaller groups take what is left over. Where that cannot be (a table of one race counts its Hispanics), Blacks take
+    part in it, or all.
+    """
     adults = cells.groupby("group")["weight"].sum()
-    rest = adults.drop(["White", "Hispanic"])
-    published = {LETTER[k]: t.sum() for k, t in known.items() if k in LETTER and t.notna().all(axis=None)}
-    share = np.array([published[g]["yes"] / published[g]["all"] if g in published else thirds["rest"] / rest.sum() for g in rest.index])
+    rest = adults[adults > 0].drop(["White", "Hispanic"])
+    published = {LETTER[k]: t for k, t in known.items() if k in LETTER and t.notna().all() and t["all"] > 0}
+    share = np.array([published[g]["yes"] / published[g]["all"] if g in published else nation[g] for g in rest.index])
     total = min(thirds["rest"], rest.sum() * (1 - 1e-9))
-    shift = brentq(lambda x: rest.to_numpy() @ expit(logit(share) + x) - total, -40, 40)
-    return pd.concat([thirds.drop("rest"), rest * expit(logit(share) + shift)])
+    for fixed in (published, set(published) - {"Black"}, ()):
+        own = np.array([g in fixed for g in rest.index])
+        left = total - rest.to_numpy()[own] @ share[own]
+        if not own.all() and 0 < left < rest.to_numpy()[~own].sum():
+            break
+    moved = lambda x: expit(logit(share) + np.where(own, 0.0, x))  # noqa: E731
+    shift = brentq(lambda x: rest.to_numpy() @ moved(x) - total, -40, 40)
+    return pd.concat([thirds.drop("rest"), rest * moved(shift)])
 
 
 def fit(cells: pd.DataFrame, margins: dict) -> np.ndarray:
