@@ -15,8 +15,8 @@ so on. No table gives such a share, but each published table fixes sums of them.
    with shares within its rows, so that a slightly different universe (civilians, persons not in institutions, persons from
    16 years on) does no harm; where it begins at 15 or 16, the never-married or hardly employed minors are taken off first.
 
-What cannot be stays zero throughout: see `RULES`. Besides the tables it writes us_attributes_fit.csv: for each attribute and
-table the largest difference in any state and in the country, in points of all persons that the table counts.
+What cannot be (`persona_kit.census.RULES`) stays zero throughout. Besides the tables it writes us_attributes_fit.csv: for each attribute
+and table the largest difference in any state and in the country, in points of all persons that the table counts.
 """
 
 import json
@@ -39,69 +39,129 @@ GROUP5_OF = [GROUP5.index(g) if g in GROUP5 else 4 for g in GROUPS]
 EDU4_OF = [0, 0, 1, 2, 2, 3, 3]
 LETTER5 = {"H": 0, "B": 1, "D": 2, "I": 3}  # tables by race: white not Hispanic, Black, Asian, Hispanic
 
-ORIGIN = ["State of residence", "Another US state", "US territory, or abroad with a US parent", "Naturalized citizen", "Not a citizen"]
+ORIGIN = [
+    "born in this state",
+    "born in another state",
+    "born in a US territory or abroad to a US parent",
+    "naturalized citizen",
+    "not a citizen",
+]
 REGION = ["Europe", "Asia", "Africa", "Oceania", "Latin America", "Northern America"]
-TONGUES = ["Spanish", "Another Indo-European language", "An Asian or Pacific language", "Another language"]
-ENGLISH = ["Very well", "Well", "Not well", "Not at all"]
-LANGUAGE = ["Only English", *[f"{t} | {e}" for t in TONGUES for e in ENGLISH]]
-MARITAL = ["Married, spouse present", "Married, spouse absent", "Separated", "Widowed", "Divorced", "Never married"]
-HOUSEHOLD = ["Lives alone", "Householder, with spouse", "Spouse of householder", "Householder, with unmarried partner", "Unmarried partner of householder",
-             "Householder, with other relatives", "Householder, with others", "Child of householder", "Other relative of householder",
-             "Not related to householder", "Group quarters"]
+TONGUES = ["Spanish", "Indo-European language", "Asian language", "other language"]
+ENGLISH = ["very well", "well", "not well", "not at all"]
+LANGUAGE = ["English | speaks only English", *[f"{t} | {e}" for t in TONGUES for e in ENGLISH]]
+MARITAL = ["married", "married, spouse absent", "separated", "widowed", "divorced", "never married"]
+HOUSEHOLD = [
+    "lives alone",
+    "householder with spouse",
+    "spouse of householder",
+    "householder with unmarried partner",
+    "unmarried partner of householder",
+    "householder with other relatives",
+    "householder with nonrelatives",
+    "child of householder",
+    "other relative of householder",
+    "nonrelative of householder",
+    "in group quarters",
+]
 LIVES = [0, 1, 1, 2, 2, 4, 5, 3, 4, 5, 6]  # B09021: alone, spouse, partner, child, other relatives, other nonrelatives; and group quarters
-TYPE = ["Married couple", "Family, male householder", "Family, female householder", "One person", "Not a family", "Group quarters"]
+TYPE = ["married couple", "family, male householder", "family, female householder", "one person", "nonfamily", "group quarters"]
 CHILDREN = ["0", "1", "2", "3 or more"]
-EMPLOYMENT = ["Employed", "Unemployed", "Armed forces", "Not in labor force"]
-YESNO = ["No", "Yes"]
-OCCUPATION = ["Management", "Business and financial operations", "Computer and mathematical", "Architecture and engineering",
-              "Life, physical, and social science", "Community and social service", "Legal", "Education and library",
-              "Arts, design, entertainment, sports, and media", "Health diagnosing and treating", "Health technicians",
-              "Healthcare support", "Firefighting and other protective service", "Law enforcement", "Food preparation and serving",
-              "Building and grounds cleaning and maintenance", "Personal care and service", "Sales", "Office and administrative support",
-              "Farming, fishing, and forestry", "Construction and extraction", "Installation, maintenance, and repair", "Production",
-              "Transportation", "Material moving"]
+EMPLOYMENT = ["employed", "unemployed", "armed forces", "not in labor force"]
+YESNO = ["no", "yes"]
+OCCUPATION = [
+    "management",
+    "business and financial operations",
+    "computer and mathematical",
+    "architecture and engineering",
+    "life, physical, and social science",
+    "community and social service",
+    "legal",
+    "education and library",
+    "arts, design, entertainment, sports, and media",
+    "health diagnosing and treating",
+    "health technicians",
+    "healthcare support",
+    "firefighting and other protective service",
+    "law enforcement",
+    "food preparation and serving",
+    "building and grounds cleaning and maintenance",
+    "personal care and service",
+    "sales",
+    "office and administrative support",
+    "farming, fishing, and forestry",
+    "construction and extraction",
+    "installation, maintenance, and repair",
+    "production",
+    "transportation",
+    "material moving",
+]
+SOC = ["11", "13", "15", "17", "19", "21", "23", "25", "27", "29", "-", "31",
+       "33", "-", "35", "37", "39", "41", "43", "45", "47", "49", "51", "53"]
 OCC_LEAF = [5, 6, 8, 9, 10, 12, 13, 14, 15, 17, 18, 20, 22, 23, 24, 25, 26, 28, 29, 31, 32, 33, 35, 36, 37]
 OCC5_OF = [0] * 11 + [1] * 6 + [2] * 2 + [3] * 3 + [4] * 3
-CLASS = ["Private", "Government", "Self-employed, not incorporated", "Unpaid family work"]
-INDUSTRY = ["Agriculture, forestry, fishing, and mining", "Construction", "Manufacturing", "Wholesale trade", "Retail trade",
-            "Transportation, warehousing, and utilities", "Information", "Finance, insurance, and real estate",
-            "Professional, management, and administrative services", "Education, health care, and social assistance",
-            "Arts, recreation, lodging, and food", "Other services", "Public administration"]
-EARNED = ["None", "Under 10,000", "10,000-19,999", "20,000-29,999", "30,000-39,999", "40,000-49,999", "50,000-64,999", "65,000-74,999",
-          "75,000-99,999", "100,000 or more"]
+CLASS = ["private company", "government", "self-employed", "unpaid family work"]
+INDUSTRY = [
+    "agriculture, forestry, fishing, and mining",
+    "construction",
+    "manufacturing",
+    "wholesale trade",
+    "retail trade",
+    "transportation, warehousing, and utilities",
+    "information",
+    "finance, insurance, and real estate",
+    "professional, management, and administrative services",
+    "education, health care, and social assistance",
+    "arts, recreation, lodging, and food",
+    "other services",
+    "public administration",
+]
+EARNED = [
+    "none",
+    "under 10,000",
+    "10,000 to 19,999",
+    "20,000 to 29,999",
+    "30,000 to 39,999",
+    "40,000 to 49,999",
+    "50,000 to 64,999",
+    "65,000 to 74,999",
+    "75,000 to 99,999",
+    "100,000 or more",
+]
 EARNED_FROM = np.array([0, 1, 10, 20, 30, 40, 50, 65, 75, 100])
 B20005_BIN = [1] * 4 + [2] * 4 + [3] * 3 + [4] * 2 + [5] * 2 + [6] * 2 + [7, 8, 9]
-EARNINGS = [*[f"Full-time, year-round | {e}" for e in EARNED[1:]], "None | None", *[f"Part-time or part of the year | {e}" for e in EARNED[1:]]]
-INCOME = ["Under 10,000", "10,000-19,999", "20,000-29,999", "30,000-39,999", "40,000-49,999", "50,000-59,999", "60,000-74,999", "75,000-99,999",
-          "100,000-149,999", "150,000-199,999", "200,000 or more"]
+EARNINGS = [
+    *[f"full-time, year-round | {e}" for e in EARNED[1:]],
+    "none | none",
+    *[f"part-time or part of the year | {e}" for e in EARNED[1:]],
+]
+INCOME = [
+    "under 10,000",
+    "10,000 to 19,999",
+    "20,000 to 29,999",
+    "30,000 to 39,999",
+    "40,000 to 49,999",
+    "50,000 to 59,999",
+    "60,000 to 74,999",
+    "75,000 to 99,999",
+    "100,000 to 149,999",
+    "150,000 to 199,999",
+    "200,000 or more",
+]
 INCOME_TO = np.array([10, 20, 30, 40, 50, 60, 75, 100, 150, 200, 1e9])
 B19001_BIN = [0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 6, 7, 8, 8, 9, 10]
-INSURANCE = ["Private", "Public", "Private and public", "None"]
+INSURANCE = ["private", "public", "private and public", "none"]
 
 AGE2, AGE3 = [0] * 7 + [1] * 3, [0] * 4 + [1] * 3 + [2] * 3  # 18-64, 65+; 18-34, 35-64, 65+
-AGE4 = [0, 0, 1, 1, 1, 2, 2, 3, 3, 3]                        # 18-24, 25-44, 45-64, 65+
+AGE4 = [0, 0, 1, 1, 1, 2, 2, 3, 3, 3]  # 18-24, 25-44, 45-64, 65+
 AGE7 = [0, 0, 1, 1, 2, 3, 4, 5, 6, 6]
-VETERAN_AGE = [0, 0, 0, 0, 1, 1, 2, 3, 4, 4]                 # 18-34, 35-54, 55-64, 65-74, 75+
+VETERAN_AGE = [0, 0, 0, 0, 1, 1, 2, 3, 4, 4]  # 18-34, 35-54, 55-64, 65-74, 75+
 PLACE_AGE = [0, 0, 1, 1, 2, 3, 4, 5, 6, 6]
-BIRTH5 = [0, 0, 1, 2, 2, 3, 4]                               # B06009: below high school ... graduate degree
-WITH_OF = [0, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3]                  # household: alone, couple, another householder or partner, somebody else's home
-
-RULES = {
-    "marital_status": "a widowed or divorced person of 18 or 19",
-    "household_relationship": "a spouse who is not married or not present; a married person with spouse present who lives alone or with an unmarried partner; "
-                              "a child of the householder from 85 years on",
-    "household_type": "a type that does not fit the relationship and, for a householder, the sex",
-    "children_at_home": "children under 18 of a person from 75 years on, or of one who lives alone or in group quarters",
-    "veteran": "a veteran under 20, or in active service",
-    "employment_status": "armed forces from 65 years on",
-    "occupation": "an employed person without occupation, or an occupation without employment; health diagnosis or law without a high school diploma",
-    "earnings": "full-time work in the year without earnings",
-    "household_income": "a household that has less than one of its members earned; household income in group quarters",
-    "health_insurance": "a member of the armed forces without insurance",
-}
-
+BIRTH5 = [0, 0, 1, 2, 2, 3, 4]  # B06009: below high school ... graduate degree
+WITH_OF = [0, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3]  # household: alone, couple, another householder or partner, somebody else's home
 
 # --- The sample ------------------------------------------------------------------------------------------------------
+
 
 def cut(values, edges: list) -> np.ndarray:
     return np.searchsorted(edges, np.asarray(values, float), side="right") - 1
@@ -112,14 +172,19 @@ def pums(path: Path) -> pd.DataFrame:
     raw = pd.read_parquet(path)
     raw = raw[raw["AGEP"].astype(float) >= 18].reset_index(drop=True)
     num = raw.drop(columns=["SOCP", "NAICSP"]).apply(pd.to_numeric, errors="coerce").astype("float64")
-    out = pd.DataFrame({"weight": num["PWGTP"], "sex": num["SEX"].astype(int) - 1, "age": cut(num["AGEP"], [18, 20, 25, 30, 35, 45, 55, 65, 75, 85])})
+    out = pd.DataFrame(
+        {"weight": num["PWGTP"], "sex": num["SEX"].astype(int) - 1, "age": cut(num["AGEP"], [18, 20, 25, 30, 35, 45, 55, 65, 75, 85])}
+    )
     out["group"] = np.select([num["HISP"] > 1, num["RAC1P"] == 1, num["RAC1P"] == 2, num["RAC1P"] == 6], [3, 0, 1, 2], 4)
     out["education"] = cut(num["SCHL"], [0, 12, 16, 18, 20, 21, 22])
     out["edu4"] = np.array(EDU4_OF)[out["education"]]
     out["origin"] = np.select([num["CIT"] == 5, num["CIT"] == 4, num["CIT"].isin([2, 3]), num["POBP"] == num["ST"]], [4, 3, 2, 0], 1)
     out["citizen"] = (out["origin"] == 4).astype(int)
-    out["region"] = np.where(out["origin"] >= 3, np.select([num["POBP"] < 200, num["POBP"] < 300, num["POBP"] < 303, num["POBP"] < 400, num["POBP"] < 500],
-                                                           [0, 1, 5, 4, 2], 3), -1)
+    out["region"] = np.where(
+        out["origin"] >= 3,
+        np.select([num["POBP"] < 200, num["POBP"] < 300, num["POBP"] < 303, num["POBP"] < 400, num["POBP"] < 500], [0, 1, 5, 4, 2], 3),
+        -1,
+    )
     tongue = num["LANP"].fillna(0)
     tongue = np.select([tongue == 625, tongue.between(601, 678), tongue.between(694, 776)], [0, 1, 2], 3)
     out["language"] = np.where(num["LANX"] == 1, 1 + 4 * tongue + num["ENG"].fillna(1).astype(int) - 1, 0)
@@ -128,7 +193,9 @@ def pums(path: Path) -> pd.DataFrame:
     out["married"] = (out["marital"] == 0).astype(int)
     partner = num["PARTNER"].fillna(0) > 0
     head = np.select([num["NP"] == 1, num["HHT"] == 1, partner, num["HHT"].isin([2, 3])], [0, 1, 3, 5], 6)
-    relation = num["RELP"].map({0: -2, 1: 2, 2: 7, 3: 7, 4: 7, 5: 8, 6: 8, 7: 8, 8: 8, 9: 8, 10: 8, 13: 4, 16: 10, 17: 10}).fillna(9).astype(int)
+    relation = (
+        num["RELP"].map({0: -2, 1: 2, 2: 7, 3: 7, 4: 7, 5: 8, 6: 8, 7: 8, 8: 8, 9: 8, 10: 8, 13: 4, 16: 10, 17: 10}).fillna(9).astype(int)
+    )
     out["household"] = np.where(relation == -2, head, relation)
     out["type"] = np.where(out["household"] == 10, 5, num["HHT"].map({1: 0, 2: 1, 3: 2, 4: 3, 5: 4, 6: 3, 7: 4}).fillna(5)).astype(int)
     out["children"] = np.where(out["household"].isin([1, 2, 3, 4, 5]), num["NOC"].fillna(0).clip(0, 3), -1).astype(int)
@@ -136,13 +203,45 @@ def pums(path: Path) -> pd.DataFrame:
     out["job3"] = np.array([0, 1, 0, 2])[out["employment"]]
     out["veteran"] = np.where(out["employment"] == 2, -1, num["MIL"].isin([2, 3]).astype(int))
     soc = raw["SOCP"].astype(str)
-    two = soc.str[:2].map({c: i for i, c in enumerate("11 13 15 17 19 21 23 25 27 29 - 31 33 - 35 37 39 41 43 45 47 49 51 53".split()) if c != "-"})
+    two = soc.str[:2].map(
+        {c: i for i, c in enumerate(SOC) if c != "-"}
+    )
     two = two.where(~soc.str.startswith("292"), 10).where(~soc.str.startswith("333"), 13).where(~soc.str.startswith("537"), 24)
     out["occupation"] = np.where(out["employment"] == 0, two.fillna(-1), -1).astype(int)
-    out["job"] = np.where(out["occupation"] >= 0, np.array([*OCC5_OF, -1])[out["occupation"]], np.where(out["employment"] == 2, 3, 5)).astype(int)
-    out["class"] = np.where(out["employment"] == 0, num["COW"].map({1: 0, 2: 0, 3: 1, 4: 1, 5: 1, 6: 2, 7: 0, 8: 3}).fillna(-1), -1).astype(int)
-    industry = {"11": 0, "21": 0, "23": 1, "31": 2, "32": 2, "33": 2, "3M": 2, "42": 3, "44": 4, "45": 4, "4M": 4, "48": 5, "49": 5, "22": 5, "51": 6,
-                "52": 7, "53": 7, "54": 8, "55": 8, "56": 8, "61": 9, "62": 9, "71": 10, "72": 10, "81": 11, "92": 12}
+    out["job"] = np.where(
+        out["occupation"] >= 0, np.array([*OCC5_OF, -1])[out["occupation"]], np.where(out["employment"] == 2, 3, 5)
+    ).astype(int)
+    out["class"] = np.where(out["employment"] == 0, num["COW"].map({1: 0, 2: 0, 3: 1, 4: 1, 5: 1, 6: 2, 7: 0, 8: 3}).fillna(-1), -1).astype(
+        int
+    )
+    industry = {
+        "11": 0,
+        "21": 0,
+        "23": 1,
+        "31": 2,
+        "32": 2,
+        "33": 2,
+        "3M": 2,
+        "42": 3,
+        "44": 4,
+        "45": 4,
+        "4M": 4,
+        "48": 5,
+        "49": 5,
+        "22": 5,
+        "51": 6,
+        "52": 7,
+        "53": 7,
+        "54": 8,
+        "55": 8,
+        "56": 8,
+        "61": 9,
+        "62": 9,
+        "71": 10,
+        "72": 10,
+        "81": 11,
+        "92": 12,
+    }
     out["industry"] = np.where(out["employment"] == 0, raw["NAICSP"].astype(str).str[:2].map(industry).fillna(-1), -1).astype(int)
     dollars = num["ADJINC"] / 1e6 * PRICES / 1000
     earned = np.where(num["PERNP"].fillna(0) == 0, 0, np.maximum(cut(num["PERNP"].fillna(0) * dollars, list(EARNED_FROM)), 1))
@@ -150,7 +249,11 @@ def pums(path: Path) -> pd.DataFrame:
     out["earnings"] = np.where(full, earned - 1, 9 + earned)
     out["earned"] = earned
     income = cut(num["HINCP"].fillna(0) * dollars, [-1e9, *INCOME_TO[:-1]])
-    out["income"] = np.where((out["household"] == 10) | num["HINCP"].isna(), -1, np.maximum(income, np.searchsorted(INCOME_TO, EARNED_FROM, side="right")[earned]))
+    out["income"] = np.where(
+        (out["household"] == 10) | num["HINCP"].isna(),
+        -1,
+        np.maximum(income, np.searchsorted(INCOME_TO, EARNED_FROM, side="right")[earned]),
+    )
     out["with"] = np.array(WITH_OF)[out["household"]]
     private, public = num["PRIVCOV"] == 1, num["PUBCOV"] == 1
     out["insurance"] = np.select([private & public, private, public], [2, 0, 1], 3)
@@ -161,14 +264,15 @@ def pums(path: Path) -> pd.DataFrame:
 
 # --- Fitting ---------------------------------------------------------------------------------------------------------
 
+
 @dataclass
 class Margin:
     "A published table: rows (sets of parent cells) by columns (sets of categories), as counts by state; None is no row or column."
 
     table: str
-    rows: np.ndarray            # row of each parent cell, -1 for none
-    columns: np.ndarray         # column of each category, -1 for none
-    counts: np.ndarray          # states x rows x columns
+    rows: np.ndarray  # row of each parent cell, -1 for none
+    columns: np.ndarray  # column of each category, -1 for none
+    counts: np.ndarray  # states x rows x columns
     weight: np.ndarray | None = None  # states x cells: of whom the table speaks, where not of all
 
 
@@ -180,7 +284,7 @@ class Attribute:
     sizes: list[int]
     terms: list[list[str]]
     sample: str
-    zero: np.ndarray | None = None    # cells x categories that cannot be
+    zero: np.ndarray | None = None  # cells x categories that cannot be
     margins: list[Margin] = field(default_factory=list)
 
     def grid(self) -> dict[str, np.ndarray]:
@@ -210,7 +314,7 @@ def sums(shares: np.ndarray, weight: np.ndarray, m: Margin) -> np.ndarray:
 
 
 def deviations(shares: np.ndarray, weight: np.ndarray, m: Margin) -> np.ndarray:
-    "Sums less what the table says, as shares of all persons that it counts in the state: states x rows x columns, 0 where nothing is published."
+    "Sums less what the table says, as shares of all it counts in the state: states x rows x columns, 0 where nothing is published."
     now = sums(shares, weight, m)
     of_row = m.counts.sum(axis=2, keepdims=True)
     off = now - m.counts / np.where(of_row > 0, of_row, np.nan) * now.sum(axis=2, keepdims=True)
@@ -268,6 +372,7 @@ def fit(attribute: Attribute, people: pd.DataFrame, weight: np.ndarray, report: 
 
 # --- The tables ------------------------------------------------------------------------------------------------------
 
+
 def block(tables: Tables, name: str, numbers: list[list[list[int]]]) -> np.ndarray:
     "States x rows x columns of sums of a table's variables; a negative number is taken off."
     wide = tables.of(name).loc[list(STATES)]
@@ -296,6 +401,7 @@ class Builder:
     def __init__(self, source: Path):
         self.tables = Tables(source / "acs1_2018_state_tables.parquet")
         self.people = pums(source / "acs1_2011_pums_sample.parquet")
+        self.minors_by_status, self.minors_earning = minors(source / "acs1_2011_pums_sample.parquet")
         cells = pd.read_parquet(OUT / "us_adults_2018.parquet")
         citizen = pd.read_parquet(OUT / "us_electorates.parquet")["citizen"].to_numpy(float)
         place = tuple(cells[c].cat.codes.to_numpy() for c in ("state", "sex", "age_group", "race_ethnicity", "education"))
@@ -306,23 +412,27 @@ class Builder:
         foreign = np.zeros_like(fine)
         foreign[place] = cells["weight"] * (1 - citizen)
         group = np.eye(5)[GROUP5_OF]
-        self.fine, self.core = fine, np.einsum("sxare,rg->sxage", fine, group)          # group of five, education of seven
+        self.fine, self.core = fine, np.einsum("sxare,rg->sxage", fine, group)  # group of five, education of seven
         self.noncitizens = np.einsum("sxare,rg->sxage", foreign, group)
         four = np.eye(4)[EDU4_OF]
         self.core4, self.noncitizens4 = self.core @ four, self.noncitizens @ four
         self.report: list = []
         self.out: dict[str, tuple[Attribute, np.ndarray]] = {}
+        self.overall: dict[str, np.ndarray] = {}  # persons by state and category
 
     def add(self, attribute: Attribute, weight: np.ndarray) -> np.ndarray:
         flat = weight.reshape(51, -1)
         shares = fit(attribute, self.people, flat, self.report)
         self.out[attribute.name] = (attribute, shares)
+        self.overall[attribute.name] = np.einsum("sr,srk->sk", flat, shares)
         return shares.reshape(51, *attribute.sizes, len(attribute.categories))
 
     # Birth and language
 
     def origin(self) -> None:
-        a = Attribute("origin", ORIGIN, ["sex", "age", "group", "edu4"], [2, 10, 5, 4], [["age", "group"], ["edu4", "group"], ["sex"]], "origin")
+        a = Attribute(
+            "origin", ORIGIN, ["sex", "age", "group", "edu4"], [2, 10, 5, 4], [["age", "group"], ["edu4", "group"], ["sex"]], "origin"
+        )
         grid, t = a.grid(), self.tables
         places = [list(range(at, at + 11)) for at in (14, 26, 38, 50)]  # by age: own state, another, native abroad, foreign born
         ages = [[i] for i in range(2, 6)] + [[6, 7, 8], [9], [10]]
@@ -332,13 +442,23 @@ class Builder:
         citizen_column = np.array([0, 0, 0, 1, 2])
         cells = 2 * 10 * 5 * 4
         share = np.divide(self.noncitizens4, self.core4, out=np.zeros_like(self.core4), where=self.core4 > 0).reshape(51, cells)
-        a.margins = [Margin("B06001", rows_of(grid, age=PLACE_AGE), place_column, block(t, "B06001", by_age)),
-                     Margin("B06009", np.where(grid["age"] >= 2, rows_of(grid, edu4=range(4)), -1), place_column,
-                            block(t, "B06009", [[[i + at for i in row] for at in (8, 14, 20, 26)] for row in ([0], [1], [2], [3, 4])]))]
+        a.margins = [
+            Margin("B06001", rows_of(grid, age=PLACE_AGE), place_column, block(t, "B06001", by_age)),
+            Margin(
+                "B06009",
+                np.where(grid["age"] >= 2, rows_of(grid, edu4=range(4)), -1),
+                place_column,
+                block(t, "B06009", [[[i + at for i in row] for at in (8, 14, 20, 26)] for row in ([0], [1], [2], [3, 4])]),
+            ),
+        ]
         for letter, three in native.items():
             rows = grid["sex"] if not letter else by_group(grid, letter, sex=range(2))
-            a.margins.append(Margin("B05003" + letter, rows, citizen_column, block(t, "B05003" + letter, [[[k[x]] for k in three] for x in (0, 1)])))
-        a.margins.append(Margin("citizens of the electorates", np.arange(cells), np.array([0, 0, 0, 0, 1]), np.stack([1 - share, share], axis=2)))
+            a.margins.append(
+                Margin("B05003" + letter, rows, citizen_column, block(t, "B05003" + letter, [[[k[x]] for k in three] for x in (0, 1)]))
+            )
+        a.margins.append(
+            Margin("citizens of the electorates", np.arange(cells), np.array([0, 0, 0, 0, 1]), np.stack([1 - share, share], axis=2))
+        )
         self.p_origin = self.add(a, self.core4)
 
     def region(self) -> None:
@@ -365,8 +485,15 @@ class Builder:
     def marital(self) -> None:
         zero = np.zeros((2, 10, 5, 4, 6), bool)
         zero[:, 0, :, :, 3:5] = True
-        a = Attribute("marital_status", MARITAL, ["sex", "age", "group", "edu4"], [2, 10, 5, 4], [["sex", "age"], ["group", "sex"], ["edu4", "group"]], "marital",
-                      zero.reshape(-1, 6))
+        a = Attribute(
+            "marital_status",
+            MARITAL,
+            ["sex", "age", "group", "edu4"],
+            [2, 10, 5, 4],
+            [["sex", "age"], ["group", "sex"], ["edu4", "group"]],
+            "marital",
+            zero.reshape(-1, 6),
+        )
         grid, t = a.grid(), self.tables
         bands = [[0], [1], [2], [3], [4, 5], [6, 7], [8, 9], [10], [11], [12]]
         bases = (20, 51, 36, 66, 81, 4)  # spouse present, other absent, separated, widowed, divorced, never married: the 15-17 of each
@@ -383,11 +510,18 @@ class Builder:
     def household(self) -> None:
         sizes, k = [2, 10, 5, 6], len(HOUSEHOLD)
         zero = np.zeros((*sizes, k), bool)
-        zero[:, :, :, 1:, [1, 2]] = True     # not married, or spouse absent
+        zero[:, :, :, 1:, [1, 2]] = True  # not married, or spouse absent
         zero[:, :, :, 0, [0, 3, 4]] = True
         zero[:, 9, :, :, 7] = True
-        a = Attribute("household_relationship", HOUSEHOLD, ["sex", "age", "group", "marital"], sizes, [["sex", "age"], ["group"], ["marital", "sex"]],
-                      "household", zero.reshape(-1, k))
+        a = Attribute(
+            "household_relationship",
+            HOUSEHOLD,
+            ["sex", "age", "group", "marital"],
+            sizes,
+            [["sex", "age"], ["group"], ["marital", "sex"]],
+            "household",
+            zero.reshape(-1, k),
+        )
         grid, t = a.grid(), self.tables
         counts = block(t, "B09021", [[[at + i] for i in range(6)] for at in (9, 16, 23)])
         adults = np.einsum("sxage,ab->sb", self.core4, np.eye(3)[AGE3])
@@ -395,16 +529,25 @@ class Builder:
         alone = block(t, "B11010", [[[4], [5]], [[11], [12]]]).reshape(51, 4, 1)
         weight = np.einsum("sxage,sxagem->sxagm", self.core4, self.p_marital)
         all_of = np.einsum("sxagm,ab->sxb", weight, np.eye(2)[AGE2]).reshape(51, 4, 1)
-        heads = dp(t, "DP02", [4, 6, 8, 11, 10])            # married couples, other families by sex, one person, all not families
+        heads = dp(t, "DP02", [4, 6, 8, 11, 10])  # married couples, other families by sex, one person, all not families
         heads = np.concatenate([heads[:, :, :1], heads[:, :, 1:3].sum(axis=2, keepdims=True), heads[:, :, 4:] - heads[:, :, 3:4]], axis=2)
         spouses = dp(t, "DP02", [19])
         everyone = weight.sum(axis=(1, 2, 3, 4))[:, None, None]
         one = np.concatenate([spouses, everyone - spouses], axis=2)
         partners = dp(t, "DP02", [23])
-        a.margins = [Margin("B09021", rows_of(grid, age=AGE3), np.array(LIVES), counts),
-                     Margin("B11010", rows_of(grid, sex=range(2), age=AGE2), np.array([0, *[1] * 10]), np.concatenate([alone, all_of - alone], axis=2)),
-                     Margin("DP02 spouses", np.zeros(len(grid["sex"]), int), np.array([1, 1, 0, *[1] * 8]), one),
-                     Margin("DP02 partners", np.zeros(len(grid["sex"]), int), np.array([1, 1, 1, 1, 0, *[1] * 6]), np.concatenate([partners, everyone - partners], 2))]
+        a.margins = [
+            Margin("B09021", rows_of(grid, age=AGE3), np.array(LIVES), counts),
+            Margin(
+                "B11010", rows_of(grid, sex=range(2), age=AGE2), np.array([0, *[1] * 10]), np.concatenate([alone, all_of - alone], axis=2)
+            ),
+            Margin("DP02 spouses", np.zeros(len(grid["sex"]), int), np.array([1, 1, 0, *[1] * 8]), one),
+            Margin(
+                "DP02 partners",
+                np.zeros(len(grid["sex"]), int),
+                np.array([1, 1, 1, 1, 0, *[1] * 6]),
+                np.concatenate([partners, everyone - partners], 2),
+            ),
+        ]
         self.heads = heads
         self.p_household = self.add(a, weight)
         self.w_household = weight[..., None] * self.p_household  # sex, age, group, marital, relationship
@@ -423,14 +566,24 @@ class Builder:
         # Of the householders with a partner, those who are no family: all such householders but the ones who live with others.
         partner = head[:, :, 3].sum(axis=1)
         lone = np.clip(numbers[:, 0, 4] - head[:, :, 6].sum(axis=1), 0.1 * partner, 0.9 * partner)
-        a.margins = [Margin("DP02 types", rows, np.array([-1, 0, 0, -1, 1, -1]), np.stack([partner - lone, lone], 1)[:, None], head.reshape(51, -1))]
+        a.margins = [
+            Margin("DP02 types", rows, np.array([-1, 0, 0, -1, 1, -1]), np.stack([partner - lone, lone], 1)[:, None], head.reshape(51, -1))
+        ]
         self.add(a, weight)
 
     def children(self) -> None:
         zero = np.zeros((10, 5, 11, 4), bool)
         zero[8:, :, :, 1:] = True
         zero[:, :, [0, 6, 7, 8, 9, 10], 1:] = True
-        a = Attribute("children_at_home", CHILDREN, ["age", "group", "household"], [10, 5, 11], [["age"], ["group"], ["household"]], "children", zero.reshape(-1, 4))
+        a = Attribute(
+            "children_at_home",
+            CHILDREN,
+            ["age", "group", "household"],
+            [10, 5, 11],
+            [["age"], ["group"], ["household"]],
+            "children",
+            zero.reshape(-1, 4),
+        )
         grid = a.grid()
         weight = np.einsum("sxagmh->sagh", self.w_household)
         both = np.array([-1, 0, 0, 1, 1, 1, -1, -1, -1, -1, -1])[grid["household"]]
@@ -448,15 +601,22 @@ class Builder:
     def employment(self) -> None:
         zero = np.zeros((2, 10, 5, 4, 2, 4), bool)
         zero[:, 7:, :, :, :, 2] = True
-        a = Attribute("employment_status", EMPLOYMENT, ["sex", "age", "group", "edu4", "married"], [2, 10, 5, 4, 2],
-                      [["sex", "age"], ["group", "sex"], ["edu4", "sex"], ["married", "sex"], ["age", "edu4"]], "employment", zero.reshape(-1, 4))
+        a = Attribute(
+            "employment_status",
+            EMPLOYMENT,
+            ["sex", "age", "group", "edu4", "married"],
+            [2, 10, 5, 4, 2],
+            [["sex", "age"], ["group", "sex"], ["edu4", "sex"], ["married", "sex"], ["age", "edu4"]],
+            "employment",
+            zero.reshape(-1, 4),
+        )
         grid, t = a.grid(), self.tables
         four = [4, 5, 2, 6]  # employed, unemployed, armed forces, not in labor force: offsets within a block of seven
         ages, at = [], 3
         younger = [[at + 7 * i + f for i in band] for band in ([1, 2], [3], [4], [5], [6], [7, 8, 9]) for f in four]
         for shift in (0, 86):
             rows = [[n + shift for n in cell] for cell in younger]
-            ages += [rows[4 * i:4 * i + 4] for i in range(6)]
+            ages += [rows[4 * i : 4 * i + 4] for i in range(6)]
             old = 73 + shift  # 65-69, 70-74, 75+: in labor force, employed, unemployed, not in labor force
             ages += [[[old + 2, old + 7], [old + 3, old + 8], [], [old + 4, old + 9]], [[old + 12], [old + 13], [], [old + 14]]]
         counts = np.nan_to_num(block_or_zero(t, "B23001", ages))
@@ -464,11 +624,10 @@ class Builder:
         a.margins = [Margin("B23001", rows_of(grid, sex=range(2), age=band), np.arange(4), counts)]
         education = block(t, "B23006", [[[s + 4], [s + 5], [s + 2], [s + 6]] for s in (2, 9, 16, 23)])
         a.margins.append(Margin("B23006", np.where((grid["age"] >= 2) & (grid["age"] <= 6), grid["edu4"], -1), np.arange(4), education))
-        minors = minors_by_status(t)
         for letter in LETTER5:
             young = block(t, "C23002" + letter, [[[s + 4], [s + 5], [s + 2], [s + 6]] for s in (3, 16)])
             sixteen = 2 / 3 * block(t, "B01001" + letter, [[[6]], [[21]]])
-            young = np.maximum(young - sixteen * minors, 0)
+            young = np.maximum(young - sixteen * self.minors_by_status, 0)
             old = block_or_zero(t, "C23002" + letter, [[[s + 2], [s + 3], [], [s + 4]] for s in (10, 23)])
             rows = by_group(grid, letter, sex=range(2), age=AGE2)
             a.margins.append(Margin("C23002" + letter, rows, np.arange(4), np.stack([young, old], 2).reshape(51, 4, 4)))
@@ -482,8 +641,14 @@ class Builder:
         a = Attribute("veteran", YESNO, ["sex", "age", "group"], [2, 10, 5], [["sex", "age"], ["group"]], "veteran", zero.reshape(-1, 2))
         grid, t = a.grid(), self.tables
         weight = np.einsum("sxagemj->sxag", self.w_employment[..., [0, 1, 3]])
-        a.margins = [Margin("B21001", rows_of(grid, sex=range(2), age=VETERAN_AGE), np.arange(2),
-                            block(t, "B21001", [[[s + 3 * i + 1], [s + 3 * i]] for s in (8, 26) for i in range(5)]))]
+        a.margins = [
+            Margin(
+                "B21001",
+                rows_of(grid, sex=range(2), age=VETERAN_AGE),
+                np.arange(2),
+                block(t, "B21001", [[[s + 3 * i + 1], [s + 3 * i]] for s in (8, 26) for i in range(5)]),
+            )
+        ]
         for letter in LETTER5:
             counts = block(t, "B21001" + letter, [[[s + 3 * i + 1], [s + 3 * i]] for s in (4, 20) for i in range(5)])
             a.margins.append(Margin("B21001" + letter, by_group(grid, letter, sex=range(2), age=VETERAN_AGE), np.arange(2), counts))
@@ -493,12 +658,21 @@ class Builder:
         zero = np.zeros((2, 4, 5, 7, 25), bool)
         zero[:, :, :, :2, [6, 9]] = True
         self.people["age4"] = np.array(AGE4)[self.people["age"]]
-        a = Attribute("occupation", OCCUPATION, ["sex", "age4", "group", "education"], [2, 4, 5, 7], [["sex", "edu4"], ["group"], ["age4"]], "occupation",
-                      zero.reshape(-1, 25))
+        a = Attribute(
+            "occupation",
+            OCCUPATION,
+            ["sex", "age4", "group", "education"],
+            [2, 4, 5, 7],
+            [["sex", "edu4"], ["group"], ["age4"]],
+            "occupation",
+            zero.reshape(-1, 25),
+        )
         a.terms = [["sex"], ["education"], ["group"], ["age4"]]
         share = self.p_employed_fine()
         weight = np.einsum("sxage,ab->sxbge", self.core * share, np.eye(4)[AGE4])
-        a.margins = [Margin("C24010", a.grid()["sex"], np.arange(25), block(self.tables, "C24010", [[[i + s] for i in OCC_LEAF] for s in (0, 36)]))]
+        a.margins = [
+            Margin("C24010", a.grid()["sex"], np.arange(25), block(self.tables, "C24010", [[[i + s] for i in OCC_LEAF] for s in (0, 36)]))
+        ]
         self.p_occupation = self.add(a, weight)
         self.w_occupation = weight
 
@@ -522,13 +696,20 @@ class Builder:
 
     def earnings(self) -> None:
         sizes = [2, 4, 5, 4, 6]
-        a = Attribute("earnings", EARNINGS, ["sex", "age4", "group", "edu4", "job"], sizes, [["sex", "job"], ["age4", "job"], ["group"], ["edu4", "sex"]], "earnings")
+        a = Attribute(
+            "earnings",
+            EARNINGS,
+            ["sex", "age4", "group", "edu4", "job"],
+            sizes,
+            [["sex", "job"], ["age4", "job"], ["group"], ["edu4", "sex"]],
+            "earnings",
+        )
         grid, t = a.grid(), self.tables
         four = np.eye(4)[EDU4_OF]
         occupied = np.einsum("sxbge,sxbgeo,oj,ef->sxbgfj", self.w_occupation, self.p_occupation, np.eye(5)[OCC5_OF], four, optimize=True)
         others = np.einsum("sxagemj,ab->sxbgej", self.w_employment, np.eye(4)[AGE4])
         weight = np.concatenate([occupied, others[..., 1:].sum(axis=-1, keepdims=True)], axis=-1)
-        weight[..., 3] += others[..., 2]   # the armed forces stand with construction and maintenance
+        weight[..., 3] += others[..., 2]  # the armed forces stand with construction and maintenance
         weight[..., 5] -= others[..., 2]
         numbers = []
         for s in (0, 47):
@@ -536,9 +717,9 @@ class Builder:
             part = [[s + 29 + i for i in range(20) if B20005_BIN[i] == b] for b in range(1, 10)]
             numbers.append([*full, [s + 27], *part])
         counts = block(t, "B20005", numbers)
-        # The table begins at 16: minors of 16 and 17, of whom about a quarter earned a little, are taken off.
-        minors = 2 / 3 * block(t, "B01001", [[[6]], [[30]]])
-        counts = np.maximum(counts - minors * np.array([0.0] * 9 + [0.75, 0.25] + [0.0] * 8), 0)
+        # The table begins at 16: minors of 16 and 17, most of whom earned nothing and the others a little, are taken off.
+        young = 2 / 3 * block(t, "B01001", [[[6]], [[30]]])
+        counts = np.maximum(counts - young * np.array([0.0] * 9 + [1 - self.minors_earning, self.minors_earning] + [0.0] * 8), 0)
         a.margins = [Margin("B20005", grid["sex"], np.arange(19), counts)]
         self.p_earnings = self.add(a, weight)
 
@@ -546,8 +727,15 @@ class Builder:
         sizes = [4, 4, 5, 10]
         zero = np.zeros((*sizes, 11), bool)
         zero[:] = INCOME_TO[None, :] <= EARNED_FROM[:, None]
-        a = Attribute("household_income", INCOME, ["with", "age4", "group", "earned"], sizes, [["with", "age4"], ["group"], ["earned", "with"]], "income",
-                      zero.reshape(-1, 11))
+        a = Attribute(
+            "household_income",
+            INCOME,
+            ["with", "age4", "group", "earned"],
+            sizes,
+            [["with", "age4"], ["group"], ["earned", "with"]],
+            "income",
+            zero.reshape(-1, 11),
+        )
         grid, t = a.grid(), self.tables
         weight, heads = self.living_by_earned()
         numbers = [[[at + i for i in range(16) if B19001_BIN[i] == b] for b in range(11)] for at in (3, 20, 37, 54)]
@@ -564,7 +752,9 @@ class Builder:
         """
         b = np.eye(4)[AGE4]
         job = np.zeros((51, 2, 10, 5, 4, 2, 6))
-        split = np.einsum("sxbge,sxbgeo,oj,ef->sxbgfj", self.w_occupation, self.p_occupation, np.eye(5)[OCC5_OF], np.eye(4)[EDU4_OF], optimize=True)
+        split = np.einsum(
+            "sxbge,sxbgeo,oj,ef->sxbgfj", self.w_occupation, self.p_occupation, np.eye(5)[OCC5_OF], np.eye(4)[EDU4_OF], optimize=True
+        )
         split = split / np.maximum(split.sum(axis=-1, keepdims=True), 1e-300)
         job[..., :5] = self.w_employment[..., 0][..., None] * split[:, :, AGE4][..., None, :]
         job[..., 3] += self.w_employment[..., 2]
@@ -587,12 +777,20 @@ class Builder:
     def insurance(self) -> None:
         sizes = [7, 5, 3, 3, 2]
         self.people["age7"] = np.array(AGE7)[self.people["age"]]
-        a = Attribute("health_insurance", INSURANCE, ["age7", "group", "job3", "earn3", "citizen"], sizes,
-                      [["age7"], ["group"], ["job3", "earn3"], ["citizen"]], "insurance")
+        a = Attribute(
+            "health_insurance",
+            INSURANCE,
+            ["age7", "group", "job3", "earn3", "citizen"],
+            sizes,
+            [["age7"], ["group"], ["job3", "earn3"], ["citizen"]],
+            "insurance",
+        )
         grid, t = a.grid(), self.tables
         three = np.zeros((10, 3))
         three[np.arange(10), [0, 1, 1, 2, 2, 2, 2, 2, 2, 2]] = 1
-        status = np.stack([self.w_employment[..., 0] + self.w_employment[..., 2], self.w_employment[..., 1], self.w_employment[..., 3]], axis=-1)
+        status = np.stack(
+            [self.w_employment[..., 0] + self.w_employment[..., 2], self.w_employment[..., 1], self.w_employment[..., 3]], axis=-1
+        )
         foreign = np.divide(self.noncitizens4, self.core4, out=np.zeros_like(self.core4), where=self.core4 > 0)
         weight = np.zeros((51, *sizes))
         for j, working in enumerate([True, False, False]):
@@ -605,7 +803,14 @@ class Builder:
         ages = [[[s + 3 * i + 1, s + 28 + 3 * i + 1], [s + 3 * i + 2, s + 28 + 3 * i + 2]] for s in (9,) for i in range(7)]
         a.margins = [Margin("B27001", grid["age7"], columns, block(t, "B27001", ages))]
         for letter in LETTER5:
-            a.margins.append(Margin("C27001" + letter, by_group(grid, letter, age7=[0] * 5 + [1] * 2), columns, block(t, "C27001" + letter, [[[6], [7]], [[9], [10]]])))
+            a.margins.append(
+                Margin(
+                    "C27001" + letter,
+                    by_group(grid, letter, age7=[0] * 5 + [1] * 2),
+                    columns,
+                    block(t, "C27001" + letter, [[[6], [7]], [[9], [10]]]),
+                )
+            )
         # with = private + public - both
         kinds = [[[s, -(s + 2)], [s, -(s + 1)], [s + 1, s + 2, -s], [s + 3]] for s in (4, 9, 14)]
         a.margins.append(Margin("B27011", np.where(grid["age7"] < 5, grid["job3"], -1), np.arange(4), block(t, "B27011", kinds)))
@@ -617,7 +822,9 @@ class Builder:
         level[np.arange(19), [*range(1, 10), 0, *range(1, 10)]] = 1
         shares = self.p_earnings @ level
         if working:
-            split = np.einsum("sxbge,sxbgeo,oj,ef->sxbgfj", self.w_occupation, self.p_occupation, np.eye(5)[OCC5_OF], np.eye(4)[EDU4_OF], optimize=True)
+            split = np.einsum(
+                "sxbge,sxbgeo,oj,ef->sxbgfj", self.w_occupation, self.p_occupation, np.eye(5)[OCC5_OF], np.eye(4)[EDU4_OF], optimize=True
+            )
             split = split / np.maximum(split.sum(axis=-1, keepdims=True), 1e-300)
             mixed = np.einsum("sxbgej,sxbgejl->sxbgel", split, shares[..., :5, :])
         else:
@@ -625,9 +832,13 @@ class Builder:
         return mixed[:, :, AGE4]
 
     def disability(self) -> None:
-        a = Attribute("disability", YESNO, ["age", "group", "edu4", "job3"], [10, 5, 4, 3], [["age", "job3"], ["group"], ["edu4"]], "disability")
+        a = Attribute(
+            "disability", YESNO, ["age", "group", "edu4", "job3"], [10, 5, 4, 3], [["age", "job3"], ["group"], ["edu4"]], "disability"
+        )
         grid = a.grid()
-        status = np.stack([self.w_employment[..., 0] + self.w_employment[..., 2], self.w_employment[..., 1], self.w_employment[..., 3]], axis=-1)
+        status = np.stack(
+            [self.w_employment[..., 0] + self.w_employment[..., 2], self.w_employment[..., 1], self.w_employment[..., 3]], axis=-1
+        )
         weight = np.einsum("sxagemj->sagej", status)
         counts = block(self.tables, "DP02", [[[74, -75], [75]], [[76, -77], [77]]])
         a.margins = [Margin("DP02 disability", rows_of(grid, age=AGE2), np.arange(2), counts)]
@@ -647,6 +858,7 @@ class Builder:
         shares = (left + 50 * nation) / (left + 50 * nation).sum(axis=-1, keepdims=True)
         a = Attribute("race", RACES, ["sex", "age"], [2, 10], [], "")
         self.out["race"] = (a, shares.reshape(51, 20, 7))
+        self.overall["race"] = np.einsum("sxa,sxar->sr", hispanic, shares)
         self.report.append(("race", "B01001A-G less B01001", 51 * 140, np.nan, "", np.nan))
 
 
@@ -656,29 +868,47 @@ def block_or_zero(tables: Tables, name: str, numbers) -> np.ndarray:
     return np.moveaxis(np.array(part, float), 2, 0)
 
 
-def minors_by_status(tables: Tables) -> np.ndarray:
-    "Of those of 16 and 17: employed, unemployed, armed forces, not in labor force (CPS 2018, annual averages: 19 % employed, 3 % unemployed)."
-    return np.array([0.19, 0.03, 0.0, 0.78])
+def minors(path: Path) -> tuple[np.ndarray, float]:
+    "Those of 16 and 17 in the sample: shares of the four employment statuses, and the share with earnings in the past year."
+    raw = pd.read_parquet(path, columns=["AGEP", "ESR", "PERNP", "PWGTP"]).astype("float64")
+    raw = raw[raw["AGEP"].isin([16, 17])]
+    status = raw["ESR"].map({1: 0, 2: 0, 3: 1, 4: 2, 5: 2, 6: 3}).astype(int)
+    return np.bincount(status, raw["PWGTP"], 4) / raw["PWGTP"].sum(), float(np.average(raw["PERNP"] > 0, weights=raw["PWGTP"]))
 
 
 MAPS = {  # how the codes of a personas table become those of a parent: attribute and map
-    "sex": ("sex", [0, 1]), "age": ("age_group", list(range(10))), "group": ("race_ethnicity", GROUP5_OF), "education": ("education", list(range(7))),
-    "edu4": ("education", EDU4_OF), "age2": ("age_group", AGE2), "age4": ("age_group", AGE4), "age7": ("age_group", AGE7),
-    "citizen": ("origin", [0, 0, 0, 0, 1]), "marital": ("marital_status", list(range(6))), "married": ("marital_status", [1, 0, 0, 0, 0, 0]),
-    "household": ("household_relationship", list(range(11))), "with": ("household_relationship", [*WITH_OF[:10], -1]),
-    "occupation": ("occupation", [*range(25), -1]), "job3": ("employment_status", [0, 1, 0, 2]), "job": ("job", list(range(6))),
-    "earned": ("earnings", [*range(1, 10), 0, *range(1, 10)]), "earn3": ("earnings", [1, 1, *[2] * 7, 0, 1, 1, *[2] * 7]), "born": ("born", list(range(7))),
+    "sex": ("sex", [0, 1]),
+    "age": ("age_group", list(range(10))),
+    "group": ("race_ethnicity", GROUP5_OF),
+    "education": ("education", list(range(7))),
+    "edu4": ("education", EDU4_OF),
+    "age2": ("age_group", AGE2),
+    "age4": ("age_group", AGE4),
+    "age7": ("age_group", AGE7),
+    "citizen": ("origin", [0, 0, 0, 0, 1]),
+    "marital": ("marital_status", list(range(6))),
+    "married": ("marital_status", [1, 0, 0, 0, 0, 0]),
+    "household": ("household_relationship", list(range(11))),
+    "with": ("household_relationship", [*WITH_OF[:10], -1]),
+    "occupation": ("occupation", [*range(25), -1]),
+    "job3": ("employment_status", [0, 1, 0, 2]),
+    "job": ("job", list(range(6))),
+    "earned": ("earnings", [*range(1, 10), 0, *range(1, 10)]),
+    "earn3": ("earnings", [1, 1, *[2] * 7, 0, 1, 1, *[2] * 7]),
+    "born": ("born", list(range(7))),
 }
 
 
 def save(builder: Builder) -> None:
+    "Shares as whole numbers that add up to 65,535 in each cell, and the state's overall shares as the last cell."
     arrays, meta = {}, {}
     for name, (a, shares) in builder.out.items():
-        scaled = np.rint(np.cumsum(shares, axis=2) / np.maximum(shares.sum(axis=2, keepdims=True), 1e-300) * 65535).astype(np.uint16)
-        arrays[name] = np.diff(scaled, axis=2, prepend=np.uint16(0)).astype(np.uint16)
+        shares = np.concatenate([shares, builder.overall[name][:, None]], axis=1)
+        upto = np.rint(np.cumsum(shares, axis=2) / np.maximum(shares.sum(axis=2, keepdims=True), 1e-300) * 65535)
+        arrays[name] = np.diff(upto, axis=2, prepend=0.0).astype(np.uint16)
         meta[name] = {"categories": a.categories, "parents": a.parents, "sizes": a.sizes}
     np.savez_compressed(OUT / "us_attributes.npz", **arrays)
-    (OUT / "us_attributes.json").write_text(json.dumps({"attributes": meta, "maps": MAPS, "rules": RULES}, indent=1) + "\n")
+    (OUT / "us_attributes.json").write_text(json.dumps({"attributes": meta, "maps": MAPS}, indent=1) + "\n")
     report = pd.DataFrame(builder.report, columns=["attribute", "table", "cells", "largest_in_a_state", "state", "largest_in_the_country"])
     report.round(4).to_csv(OUT / "us_attributes_fit.csv", index=False, lineterminator="\n")
     sys.stdout.write(report.to_string() + "\n")
@@ -687,8 +917,24 @@ def save(builder: Builder) -> None:
 def main(source: Path) -> None:
     b = Builder(source)
     b.race(source)
-    for step in (b.origin, b.region, b.language, b.marital, b.household, b.household_type, b.children, b.employment, b.veteran, b.occupation, b.work_class,
-                 b.industry, b.earnings, b.income, b.insurance, b.disability):
+    for step in (
+        b.origin,
+        b.region,
+        b.language,
+        b.marital,
+        b.household,
+        b.household_type,
+        b.children,
+        b.employment,
+        b.veteran,
+        b.occupation,
+        b.work_class,
+        b.industry,
+        b.earnings,
+        b.income,
+        b.insurance,
+        b.disability,
+    ):
         step()
     save(b)
 

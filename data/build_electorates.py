@@ -104,7 +104,8 @@ def citizens(tables: Tables, people: pd.DataFrame, cells: pd.DataFrame) -> np.nd
         known = {letter: table.loc[state] for letter, table in by_sex.items()}
         white, hispanic = known["H"]["yes"], known["I"]["yes"]
         thirds = pd.concat({"White": white, "Hispanic": hispanic, "rest": known[""]["yes"] - white - hispanic})
-        groups = {sex: by_group(here[here["sex"] == sex], {k: t.loc[sex] for k, t in known.items()}, thirds.xs(sex, level=1), nation) for sex in SEX}
+        groups = {sex: by_group(here[here["sex"] == sex], {k: t.loc[sex] for k, t in known.items()}, thirds.xs(sex, level=1), nation)
+                  for sex in SEX}
         margins = {"cvap_age": by_age.loc[state], "education": by_education.loc[state], ("third", "sex"): thirds,
                    ("group", "sex"): pd.concat(groups).reorder_levels([1, 0])}
         share[here["cell"]] = fit(here, margins)
@@ -136,7 +137,10 @@ def by_group(cells: pd.DataFrame, known: dict[str, pd.Series], thirds: pd.Series
         left = total - rest.to_numpy()[own] @ share[own]
         if not own.all() and 0 < left < rest.to_numpy()[~own].sum():
             break
-    moved = lambda x: expit(logit(share) + np.where(own, 0.0, x))  # noqa: E731
+
+    def moved(x: float) -> np.ndarray:
+        return expit(logit(share) + np.where(own, 0.0, x))
+
     shift = brentq(lambda x: rest.to_numpy() @ moved(x) - total, -40, 40)
     return pd.concat([thirds.drop("rest"), rest * moved(shift)])
 

@@ -15,6 +15,7 @@ import lzma
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 DATA = Path(__file__).resolve().parent
@@ -40,7 +41,7 @@ def digest(name: str, data: Path = DATA) -> str:
 
 
 def rows(name: str, data: Path = DATA) -> str:
-    "Rows of a table, entries of a JSON file, lines of a text, files of a folder."
+    "Rows of a table, tables of an archive, entries of a JSON file, lines of a text, files of a folder."
     if name.endswith("/"):
         return f"{len(members(name, data))} files"
     path = data / name
@@ -50,6 +51,9 @@ def rows(name: str, data: Path = DATA) -> str:
         return f"{len(pd.read_csv(path)):,}"
     if name.endswith(".json"):
         return f"{len(json.loads(path.read_text(encoding='utf-8'))):,}"
+    if name.endswith(".npz"):
+        with np.load(path, allow_pickle=False) as file:
+            return f"{len(file.files)} tables"
     reader = gzip.open if name.endswith(".gz") else lzma.open if name.endswith(".xz") else open
     with reader(path, "rb") as file:
         return f"{sum(1 for _ in file):,}"

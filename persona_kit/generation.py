@@ -456,8 +456,8 @@ def _age_in_doubt(text: str, age) -> list[str]:
     for m in re.finditer(rf"\bin (?:my|his|her|their) (?:early |mid[- ]?|late )?({'|'.join(_DECADES)})\b", text):
         before = _before(text, m.start())
         own = re.search(r"\b(?:I am|I['’]m|[Ss]he|[Hh]e)\b(?!.*\b(?:my|his|her) )|\ba (?:[\w-]+ )?(?:man|woman|person|guy|lady) $", before)
-        own = own and not re.search(rf"\b(?:{_RELATIVES})\b", before)
-        if age // 10 * 10 != _DECADES[m[1]] and (own or not _of_somebody_else(text, m.start())) and " when " not in before:
+        about_self = own is not None and not re.search(rf"\b(?:{_RELATIVES})\b", before)
+        if age // 10 * 10 != _DECADES[m[1]] and (about_self or not _of_somebody_else(text, m.start())) and " when " not in before:
             found.append(m[0])
     for m in re.finditer(_BORN, text):
         if abs(int(m[1] or m[2] or m[3]) + age - 2020) > 6 and not _of_somebody_else(text, m.start()):

@@ -59,7 +59,8 @@ def _codes(frame: pd.DataFrame, by: list[str], target: pd.Series, weight: np.nda
     return codes
 
 # %% ../nbs/01_population.ipynb #8233e228
-def rake(frame: pd.DataFrame, margins: Mapping, *, weight: str = "weight", max_iter: int = 1000, tol: float = 1e-9) -> pd.Series:
+def rake(frame: pd.DataFrame, margins: Mapping, *, weight: str = "weight", bounds: tuple[float, float] | None = None, max_iter: int = 1000,
+         tol: float = 1e-9) -> pd.Series:
     """Fit the weights of a frame to known margins (iterative proportional fitting).
 
     Parameters
@@ -71,6 +72,9 @@ def rake(frame: pd.DataFrame, margins: Mapping, *, weight: str = "weight", max_i
         A target of 0 makes its rows 0. All margins must have the same total.
     weight : str
         Name of the column of starting weights (≥ 0). Rows that start at 0 stay there.
+    bounds : (float, float), optional
+        Least and largest ratio of a fitted to its starting weight (scaled to the total of the margins), such as (0.3, 3). Without it there
+        are none. A pair that the margins do not allow is an error.
     max_iter : int
         Most passes over all margins.
     tol : float
@@ -90,7 +94,8 @@ def rake(frame: pd.DataFrame, margins: Mapping, *, weight: str = "weight", max_i
     References
     ----------
     Deming, W. E. and Stephan, F. F. (1940). On a least squares adjustment of a sampled frequency table when the expected
-    marginal totals are known. Annals of Mathematical Statistics 11, 427-444.
+    marginal totals are known. Annals of Mathematical Statistics 11, 427-444. With bounds: the truncated multiplicative method of
+    Deville, J.-C. and Särndal, C.-E. (1992). Calibration estimators in survey sampling. JASA 87, 376-382.
     """
     start = _weights(frame, weight)
     targets = [_target(key, values) for key, values in margins.items()]
@@ -99,15 +104,27 @@ def rake(frame: pd.DataFrame, margins: Mapping, *, weight: str = "weight", max_i
     _same_total(targets)
     fits = [(by, target, _codes(frame, by, target, start)) for by, target in targets]
     total = fits[0][1].sum()
-    fitted = start * (total / start.sum())
+    free = start * (total / start.sum())
+    low, high = (0.0, np.inf) if bounds is None else _checked_bounds(bounds)
+    least, most = low * free, high * free if bounds else np.full(len(free), np.inf)
+    fitted = free
     for _ in range(max_iter):
         for _, target, codes in fits:
             now = np.bincount(codes, fitted, len(target))
-            fitted = fitted * np.divide(target.to_numpy(), now, out=np.zeros(len(now)), where=now > 0)[codes]
+            free = free * np.divide(target.to_numpy(), now, out=np.zeros(len(now)), where=now > 0)[codes]
+            fitted = np.clip(free, least, most) if bounds else free
         if all(_deviation(by, target, codes, fitted)[0] <= tol * total for by, target, codes in fits):
             return pd.Series(fitted, index=frame.index, name=weight)
     worst = max(_deviation(by, target, codes, fitted) for by, target, codes in fits)
-    raise ValueError(f"not met after {max_iter} passes; worst is margin {worst[1]}. Do the margins contradict each other?")
+    stuck = f" {int(np.sum((fitted <= least) | (fitted >= most)))} weights are at the bounds {bounds}: widen them?" if bounds else ""
+    raise ValueError(f"not met after {max_iter} passes; worst is margin {worst[1]}. Do the margins contradict each other?{stuck}")
+
+
+def _checked_bounds(bounds: tuple[float, float]) -> tuple[float, float]:
+    low, high = (float(b) for b in bounds)
+    if not 0 <= low < 1 < high:
+        raise ValueError(f"bounds are a least ratio below 1 and a largest above 1, such as (0.3, 3), not {bounds!r}")
+    return low, high
 
 # %% ../nbs/01_population.ipynb #3c9d99f7
 def _weights(frame: pd.DataFrame, weight: str) -> np.ndarray:
@@ -126,7 +143,8 @@ def _same_total(targets) -> None:
     (first, reference), *others = [(by, target.sum()) for by, target in targets]
     for by, total in others:
         if abs(total - reference) > 1e-6 * reference:
-            raise ValueError(f"totals differ: margin {_name(first)} sums to {reference:,.6g}, margin {_name(by)} to {total:,.6g}")
+            raise ValueError(f"totals differ: margin {_name(first)} sums to {reference:,.6g}, margin {_name(by)} to {total:,.6g} "
+                             f"({total / reference - 1:+.2%}); scale one of them, or give shares that sum to 1 in all")
 
 # %% ../nbs/01_population.ipynb #ec87846e
 def _deviation(by, target: pd.Series, codes: np.ndarray, fitted: np.ndarray) -> tuple[float, str]:
@@ -155,9 +173,10 @@ def _whole(value, name: str) -> int:
 
 # %% ../nbs/01_population.ipynb #b0984320
 OPEN_BAND = 10  # years that an open last band such as "85+" spans
+_YOUNGEST = {"Graduate or professional degree": 22}
 
 # %% ../nbs/01_population.ipynb #3a38af1b
-def _ages(bands: pd.Series, uniforms: np.ndarray) -> np.ndarray | None:
+def _ages(bands: pd.Series, uniforms: np.ndarray, education: pd.Series | None = None) -> np.ndarray | None:
     "One age in whole years per row, or None if a band is not written as '18-24' or '85+'."
     codes, labels = pd.factorize(bands)
     found = [re.fullmatch(r"\s*(\d+)\s*(?:[-–]\s*(\d+)|(\+))?\s*", str(label)) for label in labels]
@@ -165,7 +184,10 @@ def _ages(bands: pd.Series, uniforms: np.ndarray) -> np.ndarray | None:
         return None
     low = np.array([int(m[1]) for m in found if m], dtype=int)
     high = np.array([int(m[2] or m[1]) + (OPEN_BAND - 1) * bool(m[3]) for m in found if m], dtype=int)
-    return low[codes] + np.floor(uniforms * (high - low + 1)[codes]).astype(int)
+    least, most = low[codes], high[codes]
+    if education is not None:
+        least = np.minimum(np.maximum(least, education.map(_YOUNGEST).astype(float).fillna(0).to_numpy(int)), most)
+    return least + np.floor(uniforms * (most - least + 1)).astype(int)
 
 # %% ../nbs/01_population.ipynb #c34ab04d
 def _margins(self: "Population", *by: str) -> pd.DataFrame:
@@ -192,6 +214,54 @@ def _margins(self: "Population", *by: str) -> pd.DataFrame:
         raise ValueError(f"{what}; this population has {', '.join(self.attributes)}")
     out = self.frame.groupby(list(by), observed=True)["weight"].sum().reset_index()
     return out.assign(share=out["weight"] / out["weight"].sum())
+
+# %% ../nbs/01_population.ipynb #f0a10002
+def _where(self: "Population", **values) -> "Population":
+    """Keep a part of the population.
+
+    Parameters
+    ----------
+    **values
+        Attribute = the category to keep, or a list of them: `where(state=["OH", "MI"], sex="Female")`.
+
+    Returns
+    -------
+    Population
+
+    Raises
+    ------
+    ValueError
+        If an attribute or a category is unknown, or nobody is left.
+    """
+    keep = np.ones(len(self.frame), dtype=bool)
+    for attribute, wanted in values.items():
+        if attribute not in self.attributes:
+            raise ValueError(f"unknown attribute {attribute!r}; this population has {', '.join(self.attributes)}")
+        chosen = [wanted] if isinstance(wanted, str) or not isinstance(wanted, Sequence | set | frozenset | np.ndarray | pd.Series | pd.Index) else list(wanted)
+        known = self.frame[attribute].drop_duplicates()
+        absent = [c for c in chosen if not known.isin([c]).any()]
+        if absent:
+            raise ValueError(f"nobody has {attribute} {absent[0]!r}; there is {', '.join(map(str, known.head(12)))}{' …' if len(known) > 12 else ''}")
+        keep &= self.frame[attribute].isin(chosen).to_numpy()
+    if not self.frame["weight"].to_numpy(float)[keep].sum() > 0:
+        raise ValueError(f"nobody is {' and '.join(f'{k} {v!r}' for k, v in values.items())}")
+    return type(self)(self.frame[keep].reset_index(drop=True), self.name)
+
+# %% ../nbs/01_population.ipynb #f0a10003
+def _reweight(self: "Population", margins: Mapping, *, bounds: tuple[float, float] | None = None) -> "Population":
+    """Fit the weights to margins, as `rake` does.
+
+    Parameters
+    ----------
+    margins : mapping
+    bounds : (float, float), optional
+        As in `rake`.
+
+    Returns
+    -------
+    Population
+    """
+    return type(self)(self.frame.assign(weight=rake(self.frame, margins, bounds=bounds)), self.name)
 
 # %% ../nbs/01_population.ipynb #dd333b23
 def _sample(population: "Population", n, per_state, states, seed: int) -> pd.DataFrame:
@@ -236,14 +306,15 @@ def _personas(population: "Population", cells: np.ndarray, ids: np.ndarray, unif
     "The personas table of drawn cells."
     people = population.frame.iloc[cells].reset_index(drop=True)
     people = people.drop(columns=[c for c in ("persona_id", "weight", "tier", "status") if c in people])
-    ages = _ages(people["age_group"], uniforms) if "age_group" in people and "age" not in people else None
+    ages = _ages(people["age_group"], uniforms, people.get("education")) if "age_group" in people and "age" not in people else None
     if ages is not None:
         people.insert(list(people).index("age_group") + 1, "age", ages)
     people.insert(0, "persona_id", ids)
     return people.assign(weight=weight, tier="meta", status="ok")
 
 # %% ../nbs/01_population.ipynb #368603b0
-def _draw(self: "Population", n: int | None = None, *, per_state: int | None = None, states=None, seed: int = 0) -> pd.DataFrame:
+def _draw(self: "Population", n: int | None = None, *, per_state: int | None = None, states=None, stratify: str | Sequence[str] | None = None,
+          allocation: str | Mapping = "proportional", method: str = "random", attributes: str | Sequence[str] | None = None, seed: int = 0) -> pd.DataFrame:
     """Draw persons at random, with replacement, in proportion to the weights.
 
     Parameters
@@ -254,6 +325,15 @@ def _draw(self: "Population", n: int | None = None, *, per_state: int | None = N
         Persons from each state. Give either this or `n`.
     states : iterable of str, optional
         Postal codes; all states of the population if left out.
+    stratify : str or list of str, optional
+        Attributes whose combinations are drawn apart, `n` persons in all.
+    allocation : {"proportional", "equal"} or mapping
+        How many from each stratum: in proportion to its size, as many from each, or {stratum: persons} (a tuple for several attributes).
+    method : {"random", "systematic"}
+        "systematic" takes every k-th person of the list, sorted by all attributes, from a random start: the shares of each attribute then
+        vary less from sample to sample. It is made for one size; a larger sample has other people.
+    attributes : str or list of str, optional
+        Census attributes to draw as well: names from `census.ATTRIBUTES`, or "all".
     seed : int
         The same seed gives the same people. The first people of a state are the same whatever `n`, `per_state` and `states`.
 
@@ -261,14 +341,91 @@ def _draw(self: "Population", n: int | None = None, *, per_state: int | None = N
     -------
     DataFrame
         The personas table at tier "meta": `persona_id`, the attributes, `age` (drawn evenly within `age_group`), `weight`
-        (persons each stands for: the adults of the state / `per_state`, or of all states / `n`), `tier`, `status`.
+        (persons each stands for: the adults of the state / `per_state`, of all states / `n`, or of the stratum / its persons), `tier`,
+        `status`, and the census attributes that were asked for.
 
     Raises
     ------
     ValueError
         If a number is not positive, both or neither of `n` and `per_state` are given, or a state is unknown or empty.
     """
-    return _sample(self, n, per_state, states, seed)
+    if method not in ("random", "systematic"):
+        raise ValueError(f"unknown method {method!r}; one of random, systematic")
+    if stratify is None and method == "random":
+        people = _sample(self, n, per_state, states, seed)
+    else:
+        people = _designed(self, n, per_state, states, stratify, allocation, method, seed)
+    if attributes is None:
+        return people
+    from persona_kit.census import add_attributes
+    return add_attributes(people, attributes, seed=seed)
+
+# %% ../nbs/01_population.ipynb #f0a10005
+def _designed(population: "Population", n, per_state, states, stratify, allocation, method: str, seed: int) -> pd.DataFrame:
+    "The personas table of a stratified or systematic sample."
+    if (n is None) == (per_state is None):
+        raise ValueError(f"give n (persons in all) or per_state (persons from each state), not {'neither' if n is None else 'both'}")
+    if stratify is not None and n is None:
+        raise ValueError("a stratified sample takes n; for as many from each state give stratify='state' and allocation='equal'")
+    rows = np.concatenate(list(_parts(population, states, n is None).values()))
+    by = ["state"] if n is None else [] if stratify is None else [stratify] if isinstance(stratify, str) else list(stratify)
+    unknown = [a for a in by if a not in population.attributes]
+    if unknown:
+        raise ValueError(f"unknown attribute {unknown[0]!r} in stratify; this population has {', '.join(population.attributes)}")
+    weight = population.frame["weight"].to_numpy(float)
+    strata = _strata(population.frame, rows, by)
+    totals = {name: weight[part].sum() for name, part in strata.items()}
+    counts = dict.fromkeys(strata, _whole(per_state, "per_state")) if n is None else _allocate(totals, _whole(n, "n"), allocation)
+    cells, uniforms, each = [], [], []
+    for name, k in counts.items():
+        part, key = strata[name], tuple(map(str, name))
+        places = (np.arange(k) + _stream(seed, *key, method).random()) / max(k, 1) if method == "systematic" else _stream(seed, *key, "stratum").random(k)
+        cells.append(part[_pick(weight[part], places)])
+        uniforms.append(_stream(seed, *key, "age").random(k))
+        each.append(np.full(k, totals[name] / max(k, 1)))
+    drawn = np.concatenate(cells)
+    where = population.frame["state"].astype(str).to_numpy()[drawn] if "state" in population.frame else np.full(len(drawn), population.name)
+    numbers = pd.Series(where).groupby(where).cumcount()
+    ids = np.array([f"{code}-{seed}{'s' if by else ''}{'y' if method == 'systematic' else ''}-{i:05d}" for code, i in zip(where, numbers, strict=True)])
+    return _personas(population, drawn, ids, np.concatenate(uniforms), np.concatenate(each))
+
+
+def _strata(frame: pd.DataFrame, rows: np.ndarray, by: list[str]) -> dict[tuple, np.ndarray]:
+    "The rows of each stratum, sorted by all attributes; strata without weight are left out."
+    part = frame.iloc[rows]
+    rows = rows[np.lexsort([part[c].cat.codes if isinstance(part[c].dtype, pd.CategoricalDtype) else pd.factorize(part[c], sort=True)[0]
+                            for c in reversed([c for c in part if c != "weight"])])]
+    if not by:
+        return {("all",): rows}
+    groups = frame.iloc[rows].reset_index(drop=True).groupby(by, observed=True, sort=True).indices
+    found = {name if isinstance(name, tuple) else (name,): rows[np.asarray(places)] for name, places in groups.items()}
+    weight = frame["weight"].to_numpy(float)
+    return {name: part for name, part in found.items() if weight[part].sum() > 0}
+
+
+def _allocate(totals: dict[tuple, float], n: int, allocation: str | Mapping) -> dict[tuple, int]:
+    "Persons per stratum; rounded so that they sum to n (largest remainders first)."
+    if isinstance(allocation, Mapping):
+        wanted = {key if isinstance(key, tuple) else (key,): value for key, value in allocation.items()}
+        odd = [k for k in wanted if k not in totals] or [k for k in totals if k not in wanted]
+        if odd:
+            raise ValueError(f"allocation: stratum {' × '.join(map(str, odd[0]))} is {'empty or unknown' if odd[0] in wanted else 'not named'}; "
+                             f"the strata are {', '.join(' × '.join(map(str, k)) for k in list(totals)[:8])}{' …' if len(totals) > 8 else ''}")
+        counts = {k: _whole(v, f"allocation of {' × '.join(map(str, k))}") for k, v in wanted.items()}
+        if sum(counts.values()) != n:
+            raise ValueError(f"the allocation sums to {sum(counts.values())}, but n is {n}")
+        return {k: counts[k] for k in totals}
+    if allocation not in ("proportional", "equal"):
+        raise ValueError(f"unknown allocation {allocation!r}; 'proportional', 'equal', or a mapping of stratum to persons")
+    share = np.array(list(totals.values())) if allocation == "proportional" else np.ones(len(totals))
+    exact = n * share / share.sum()
+    counts = np.floor(exact).astype(int)
+    counts[np.argsort(counts - exact, kind="stable")[:n - counts.sum()]] += 1
+    missed = [k for k, c in zip(totals, counts, strict=True) if c == 0]
+    if missed:
+        raise ValueError(f"n = {n} is too few for {len(totals)} strata: {' × '.join(map(str, missed[0]))} would get nobody "
+                         f"({len(missed)} such strata). Take more people, fewer strata, or allocation='equal'")
+    return dict(zip(totals, map(int, counts), strict=True))
 
 # %% ../nbs/01_population.ipynb #a13c4660
 def _from_frame(cls, frame: pd.DataFrame, weight: str | pd.Series | None = None, *, name: str = "population") -> "Population":
@@ -337,6 +494,8 @@ class Population:
     name: str = "population"
 
     margins = _margins
+    where = _where
+    reweight = _reweight
     sample = _draw
     from_frame = classmethod(_from_frame)
     from_margins = classmethod(_from_margins)
