@@ -96,8 +96,32 @@ OCCUPATION = [
     "transportation",
     "material moving",
 ]
-SOC = ["11", "13", "15", "17", "19", "21", "23", "25", "27", "29", "-", "31",
-       "33", "-", "35", "37", "39", "41", "43", "45", "47", "49", "51", "53"]
+SOC = [
+    "11",
+    "13",
+    "15",
+    "17",
+    "19",
+    "21",
+    "23",
+    "25",
+    "27",
+    "29",
+    "-",
+    "31",
+    "33",
+    "-",
+    "35",
+    "37",
+    "39",
+    "41",
+    "43",
+    "45",
+    "47",
+    "49",
+    "51",
+    "53",
+]
 OCC_LEAF = [5, 6, 8, 9, 10, 12, 13, 14, 15, 17, 18, 20, 22, 23, 24, 25, 26, 28, 29, 31, 32, 33, 35, 36, 37]
 OCC5_OF = [0] * 11 + [1] * 6 + [2] * 2 + [3] * 3 + [4] * 3
 CLASS = ["private company", "government", "self-employed", "unpaid family work"]
@@ -178,6 +202,7 @@ def pums(path: Path) -> pd.DataFrame:
     out["group"] = np.select([num["HISP"] > 1, num["RAC1P"] == 1, num["RAC1P"] == 2, num["RAC1P"] == 6], [3, 0, 1, 2], 4)
     out["education"] = cut(num["SCHL"], [0, 12, 16, 18, 20, 21, 22])
     out["edu4"] = np.array(EDU4_OF)[out["education"]]
+    out["edu2"] = (out["edu4"] >= 2).astype(int)
     out["origin"] = np.select([num["CIT"] == 5, num["CIT"] == 4, num["CIT"].isin([2, 3]), num["POBP"] == num["ST"]], [4, 3, 2, 0], 1)
     out["citizen"] = (out["origin"] == 4).astype(int)
     out["region"] = np.where(
@@ -203,9 +228,7 @@ def pums(path: Path) -> pd.DataFrame:
     out["job3"] = np.array([0, 1, 0, 2])[out["employment"]]
     out["veteran"] = np.where(out["employment"] == 2, -1, num["MIL"].isin([2, 3]).astype(int))
     soc = raw["SOCP"].astype(str)
-    two = soc.str[:2].map(
-        {c: i for i, c in enumerate(SOC) if c != "-"}
-    )
+    two = soc.str[:2].map({c: i for i, c in enumerate(SOC) if c != "-"})
     two = two.where(~soc.str.startswith("292"), 10).where(~soc.str.startswith("333"), 13).where(~soc.str.startswith("537"), 24)
     out["occupation"] = np.where(out["employment"] == 0, two.fillna(-1), -1).astype(int)
     out["job"] = np.where(
@@ -286,6 +309,7 @@ class Attribute:
     sample: str
     zero: np.ndarray | None = None  # cells x categories that cannot be
     margins: list[Margin] = field(default_factory=list)
+    prior: float = PRIOR
 
     def grid(self) -> dict[str, np.ndarray]:
         "The code of each parent in each cell."
@@ -352,7 +376,7 @@ def start(attribute: Attribute, people: pd.DataFrame, weight: np.ndarray) -> np.
         np.add.at(counts, (of_people, codes), w)
         n = np.bincount(of_people, minlength=np.prod(size))[:, None]
         mean = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-300)
-        terms.append(Margin("PUMS", rows, np.arange(k), ((mean * n + PRIOR * overall) / (n + PRIOR))[None]))
+        terms.append(Margin("PUMS", rows, np.arange(k), ((mean * n + attribute.prior * overall) / (n + attribute.prior))[None]))
     return rake_shares(shares, weight.sum(axis=0, keepdims=True), terms, 60)[0]
 
 
@@ -472,12 +496,20 @@ class Builder:
 
     def language(self) -> None:
         self.people["born"] = np.where(self.people["origin"] >= 3, self.people["region"] + 1, 0)
-        a = Attribute("language", LANGUAGE, ["born", "group", "age2"], [7, 5, 2], [["born", "group"], ["age2"]], "language")
-        native = np.einsum("sxage,ab->sgb", self.core4 * self.p_origin[..., :3].sum(axis=-1), np.eye(2)[AGE2])[:, None]
-        abroad = np.moveaxis(np.einsum("sgbc,sgbcr->srgb", self.foreign, self.p_region), 0, 0)
-        grid = a.grid()
+        a = Attribute(
+            "language",
+            LANGUAGE,
+            ["born", "group", "age2", "edu2"],
+            [7, 5, 2, 2],
+            [["born", "group"], ["age2"], ["born", "edu2"]],
+            "language",
+        )
+        age, school = np.eye(2)[AGE2], np.eye(2)[[0, 0, 1, 1]]
+        native = np.einsum("sxage,ab,ef->sgbf", self.core4 * self.p_origin[..., :3].sum(axis=-1), age, school)[:, None]
+        foreign = np.einsum("sxagec,ab,ef->sgbcf", self.core4[..., None] * self.p_origin[..., 3:], age, school)
+        abroad = np.einsum("sgbcf,sgbcr->srgbf", foreign, self.p_region)
         numbers = [[[at], *[[at + 2 + 5 * t + e] for t in range(4) for e in range(4)]] for at in (25, 47)]
-        a.margins = [Margin("B16004", grid["age2"], np.arange(17), block(self.tables, "B16004", numbers))]
+        a.margins = [Margin("B16004", a.grid()["age2"], np.arange(17), block(self.tables, "B16004", numbers))]
         self.add(a, np.concatenate([native, abroad], axis=1))
 
     # Family
@@ -682,17 +714,16 @@ class Builder:
         share = np.divide(yes, self.core4, out=np.zeros_like(yes), where=self.core4 > 0)
         return share[..., EDU4_OF]
 
-    def work_class(self) -> None:
-        a = Attribute("class_of_worker", CLASS, ["occupation", "sex"], [25, 2], [["occupation"], ["sex"]], "class")
-        weight = np.einsum("sxbge,sxbgeo->sox", self.w_occupation, self.p_occupation)
-        a.margins = [Margin("DP03 class", np.zeros(50, int), np.arange(4), dp(self.tables, "DP03", [47, 48, 49, 50]))]
-        self.add(a, weight)
-
     def industry(self) -> None:
-        a = Attribute("industry", INDUSTRY, ["occupation", "sex"], [25, 2], [["occupation"], ["sex"]], "industry")
+        a = Attribute("industry", INDUSTRY, ["occupation", "sex"], [25, 2], [["occupation"], ["sex"]], "industry", prior=5)
         weight = np.einsum("sxbge,sxbgeo->sox", self.w_occupation, self.p_occupation)
         a.margins = [Margin("DP03 industry", np.zeros(50, int), np.arange(13), dp(self.tables, "DP03", list(range(33, 46))))]
-        self.add(a, weight)
+        self.w_industry = np.einsum("sox,soxi->soi", weight, self.add(a, weight))
+
+    def work_class(self) -> None:
+        a = Attribute("class_of_worker", CLASS, ["occupation", "industry"], [25, 13], [["occupation"], ["industry"]], "class", prior=5)
+        a.margins = [Margin("DP03 class", np.zeros(325, int), np.arange(4), dp(self.tables, "DP03", [47, 48, 49, 50]))]
+        self.add(a, self.w_industry)
 
     def earnings(self) -> None:
         sizes = [2, 4, 5, 4, 6]
@@ -775,14 +806,14 @@ class Builder:
         return both[0], both[1]
 
     def insurance(self) -> None:
-        sizes = [7, 5, 3, 3, 2]
+        sizes = [7, 5, 3, 3, 2, 2, 2]
         self.people["age7"] = np.array(AGE7)[self.people["age"]]
         a = Attribute(
             "health_insurance",
             INSURANCE,
-            ["age7", "group", "job3", "earn3", "citizen"],
+            ["age7", "group", "job3", "earn3", "citizen", "disability", "edu2"],
             sizes,
-            [["age7"], ["group"], ["job3", "earn3"], ["citizen"]],
+            [["age7", "disability"], ["group"], ["job3", "earn3"], ["citizen"], ["disability", "job3"], ["edu2"]],
             "insurance",
         )
         grid, t = a.grid(), self.tables
@@ -795,10 +826,11 @@ class Builder:
         weight = np.zeros((51, *sizes))
         for j, working in enumerate([True, False, False]):
             earned = self.earned_given(working) @ three
-            part = np.einsum("sxage,sxagev,ab->sbgev", status[..., j].sum(axis=-1), earned, np.eye(7)[AGE7], optimize=True)
-            alien = np.einsum("sxage,sxagev,ab->sbgev", status[..., j].sum(axis=-1) * foreign, earned, np.eye(7)[AGE7], optimize=True)
-            weight[:, :, :, j, :, 1] = alien.sum(axis=3)
-            weight[:, :, :, j, :, 0] = (part - alien).sum(axis=3)
+            of = "sxage,sxagev,saged,ab,ef->sbgvdf"
+            rest = (earned, self.p_disability[..., j, :], np.eye(7)[AGE7], np.eye(2)[[0, 0, 1, 1]])
+            everyone = np.einsum(of, status[..., j].sum(axis=-1), *rest, optimize=True)
+            weight[:, :, :, j, :, 1] = np.einsum(of, status[..., j].sum(axis=-1) * foreign, *rest, optimize=True)
+            weight[:, :, :, j, :, 0] = everyone - weight[:, :, :, j, :, 1]
         columns = np.array([0, 0, 0, 1])
         ages = [[[s + 3 * i + 1, s + 28 + 3 * i + 1], [s + 3 * i + 2, s + 28 + 3 * i + 2]] for s in (9,) for i in range(7)]
         a.margins = [Margin("B27001", grid["age7"], columns, block(t, "B27001", ages))]
@@ -842,7 +874,7 @@ class Builder:
         weight = np.einsum("sxagemj->sagej", status)
         counts = block(self.tables, "DP02", [[[74, -75], [75]], [[76, -77], [77]]])
         a.margins = [Margin("DP02 disability", rows_of(grid, age=AGE2), np.arange(2), counts)]
-        self.add(a, weight)
+        self.p_disability = self.add(a, weight)
 
     def race(self, source: Path) -> None:
         "The race of Hispanics, from the same tables as the core: race alone, less those who are not Hispanic."
@@ -882,6 +914,9 @@ MAPS = {  # how the codes of a personas table become those of a parent: attribut
     "group": ("race_ethnicity", GROUP5_OF),
     "education": ("education", list(range(7))),
     "edu4": ("education", EDU4_OF),
+    "edu2": ("education", [0, 0, 0, 1, 1, 1, 1]),
+    "industry": ("industry", [*range(13), -1]),
+    "disability": ("disability", [0, 1]),
     "age2": ("age_group", AGE2),
     "age4": ("age_group", AGE4),
     "age7": ("age_group", AGE7),
@@ -928,12 +963,12 @@ def main(source: Path) -> None:
         b.employment,
         b.veteran,
         b.occupation,
-        b.work_class,
         b.industry,
+        b.work_class,
         b.earnings,
         b.income,
-        b.insurance,
         b.disability,
+        b.insurance,
     ):
         step()
     save(b)
