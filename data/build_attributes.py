@@ -28,6 +28,8 @@ import numpy as np
 import pandas as pd
 from build_population import AGES, EDUCATION, GROUPS, OUT, RACES, SEX, Tables
 
+from persona_kit import pums
+from persona_kit.pums import LABELS
 from persona_kit.tables import STATES
 
 PRIOR = 25.0
@@ -39,142 +41,26 @@ GROUP5_OF = [GROUP5.index(g) if g in GROUP5 else 4 for g in GROUPS]
 EDU4_OF = [0, 0, 1, 2, 2, 3, 3]
 LETTER5 = {"H": 0, "B": 1, "D": 2, "I": 3}  # tables by race: white not Hispanic, Black, Asian, Hispanic
 
-ORIGIN = [
-    "born in this state",
-    "born in another state",
-    "born in a US territory or abroad to a US parent",
-    "naturalized citizen",
-    "not a citizen",
-]
-REGION = ["Europe", "Asia", "Africa", "Oceania", "Latin America", "Northern America"]
-TONGUES = ["Spanish", "Indo-European language", "Asian language", "other language"]
-ENGLISH = ["very well", "well", "not well", "not at all"]
+ORIGIN, REGION, MARITAL, HOUSEHOLD = (
+    list(LABELS[n]) for n in ("citizenship", "region_of_birth", "marital_status", "household_relationship")
+)
+TONGUES, ENGLISH = LABELS["language_at_home"][1:], LABELS["english"][1:]
 LANGUAGE = ["English | speaks only English", *[f"{t} | {e}" for t in TONGUES for e in ENGLISH]]
-MARITAL = ["married", "married, spouse absent", "separated", "widowed", "divorced", "never married"]
-HOUSEHOLD = [
-    "lives alone",
-    "householder with spouse",
-    "spouse of householder",
-    "householder with unmarried partner",
-    "unmarried partner of householder",
-    "householder with other relatives",
-    "householder with nonrelatives",
-    "child of householder",
-    "other relative of householder",
-    "nonrelative of householder",
-    "in group quarters",
-]
 LIVES = [0, 1, 1, 2, 2, 4, 5, 3, 4, 5, 6]  # B09021: alone, spouse, partner, child, other relatives, other nonrelatives; and group quarters
-TYPE = ["married couple", "family, male householder", "family, female householder", "one person", "nonfamily", "group quarters"]
-CHILDREN = ["0", "1", "2", "3 or more"]
-EMPLOYMENT = ["employed", "unemployed", "armed forces", "not in labor force"]
-YESNO = ["no", "yes"]
-OCCUPATION = [
-    "management",
-    "business and financial operations",
-    "computer and mathematical",
-    "architecture and engineering",
-    "life, physical, and social science",
-    "community and social service",
-    "legal",
-    "education and library",
-    "arts, design, entertainment, sports, and media",
-    "health diagnosing and treating",
-    "health technicians",
-    "healthcare support",
-    "firefighting and other protective service",
-    "law enforcement",
-    "food preparation and serving",
-    "building and grounds cleaning and maintenance",
-    "personal care and service",
-    "sales",
-    "office and administrative support",
-    "farming, fishing, and forestry",
-    "construction and extraction",
-    "installation, maintenance, and repair",
-    "production",
-    "transportation",
-    "material moving",
-]
-SOC = [
-    "11",
-    "13",
-    "15",
-    "17",
-    "19",
-    "21",
-    "23",
-    "25",
-    "27",
-    "29",
-    "-",
-    "31",
-    "33",
-    "-",
-    "35",
-    "37",
-    "39",
-    "41",
-    "43",
-    "45",
-    "47",
-    "49",
-    "51",
-    "53",
-]
+TYPE, CHILDREN, EMPLOYMENT, YESNO = (list(LABELS[n]) for n in ("household_type", "children_at_home", "employment_status", "veteran"))
+OCCUPATION, CLASS, INDUSTRY = (list(LABELS[n]) for n in ("occupation", "class_of_worker", "industry"))
 OCC_LEAF = [5, 6, 8, 9, 10, 12, 13, 14, 15, 17, 18, 20, 22, 23, 24, 25, 26, 28, 29, 31, 32, 33, 35, 36, 37]
 OCC5_OF = [0] * 11 + [1] * 6 + [2] * 2 + [3] * 3 + [4] * 3
-CLASS = ["private company", "government", "self-employed", "unpaid family work"]
-INDUSTRY = [
-    "agriculture, forestry, fishing, and mining",
-    "construction",
-    "manufacturing",
-    "wholesale trade",
-    "retail trade",
-    "transportation, warehousing, and utilities",
-    "information",
-    "finance, insurance, and real estate",
-    "professional, management, and administrative services",
-    "education, health care, and social assistance",
-    "arts, recreation, lodging, and food",
-    "other services",
-    "public administration",
-]
-EARNED = [
-    "none",
-    "under 10,000",
-    "10,000 to 19,999",
-    "20,000 to 29,999",
-    "30,000 to 39,999",
-    "40,000 to 49,999",
-    "50,000 to 64,999",
-    "65,000 to 74,999",
-    "75,000 to 99,999",
-    "100,000 or more",
-]
-EARNED_FROM = np.array([0, 1, 10, 20, 30, 40, 50, 65, 75, 100])
+EARNED, EARNED_FROM = list(LABELS["earnings"]), np.array(pums.EARNED_FROM)
 B20005_BIN = [1] * 4 + [2] * 4 + [3] * 3 + [4] * 2 + [5] * 2 + [6] * 2 + [7, 8, 9]
 EARNINGS = [
     *[f"full-time, year-round | {e}" for e in EARNED[1:]],
     "none | none",
     *[f"part-time or part of the year | {e}" for e in EARNED[1:]],
 ]
-INCOME = [
-    "under 10,000",
-    "10,000 to 19,999",
-    "20,000 to 29,999",
-    "30,000 to 39,999",
-    "40,000 to 49,999",
-    "50,000 to 59,999",
-    "60,000 to 74,999",
-    "75,000 to 99,999",
-    "100,000 to 149,999",
-    "150,000 to 199,999",
-    "200,000 or more",
-]
-INCOME_TO = np.array([10, 20, 30, 40, 50, 60, 75, 100, 150, 200, 1e9])
+INCOME, INCOME_TO = list(LABELS["household_income"]), np.array(pums.INCOME_TO)
 B19001_BIN = [0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 6, 7, 8, 8, 9, 10]
-INSURANCE = ["private", "public", "private and public", "none"]
+INSURANCE = list(LABELS["health_insurance"])
 
 AGE2, AGE3 = [0] * 7 + [1] * 3, [0] * 4 + [1] * 3 + [2] * 3  # 18-64, 65+; 18-34, 35-64, 65+
 AGE4 = [0, 0, 1, 1, 1, 2, 2, 3, 3, 3]  # 18-24, 25-44, 45-64, 65+
@@ -187,100 +73,29 @@ WITH_OF = [0, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3]  # household: alone, couple, another
 # --- The sample ------------------------------------------------------------------------------------------------------
 
 
-def cut(values, edges: list) -> np.ndarray:
-    return np.searchsorted(edges, np.asarray(values, float), side="right") - 1
-
-
-def pums(path: Path) -> pd.DataFrame:
+def sample(path: Path) -> pd.DataFrame:
     "Adults of the PUMS sample, every attribute as a code; -1 where it does not apply."
-    raw = pd.read_parquet(path)
-    raw = raw[raw["AGEP"].astype(float) >= 18].reset_index(drop=True)
-    num = raw.drop(columns=["SOCP", "NAICSP"]).apply(pd.to_numeric, errors="coerce").astype("float64")
-    out = pd.DataFrame(
-        {"weight": num["PWGTP"], "sex": num["SEX"].astype(int) - 1, "age": cut(num["AGEP"], [18, 20, 25, 30, 35, 45, 55, 65, 75, 85])}
+    codes = pums._codes(pd.read_parquet(path), PRICES).reset_index(drop=True)
+    out = codes.rename(
+        columns={"age_group": "age", "citizenship": "origin", "region_of_birth": "region", "marital_status": "marital"}
+        | {"household_relationship": "household", "household_type": "type", "employment_status": "employment", "class_of_worker": "class"}
+        | {"earnings": "earned", "household_income": "income", "health_insurance": "insurance", "age": "years"}
     )
-    out["group"] = np.select([num["HISP"] > 1, num["RAC1P"] == 1, num["RAC1P"] == 2, num["RAC1P"] == 6], [3, 0, 1, 2], 4)
-    out["education"] = cut(num["SCHL"], [0, 12, 16, 18, 20, 21, 22])
+    out["group"] = np.array(GROUP5_OF)[out["race_ethnicity"]]
     out["edu4"] = np.array(EDU4_OF)[out["education"]]
     out["edu2"] = (out["edu4"] >= 2).astype(int)
-    out["origin"] = np.select([num["CIT"] == 5, num["CIT"] == 4, num["CIT"].isin([2, 3]), num["POBP"] == num["ST"]], [4, 3, 2, 0], 1)
     out["citizen"] = (out["origin"] == 4).astype(int)
-    out["region"] = np.where(
-        out["origin"] >= 3,
-        np.select([num["POBP"] < 200, num["POBP"] < 300, num["POBP"] < 303, num["POBP"] < 400, num["POBP"] < 500], [0, 1, 5, 4, 2], 3),
-        -1,
-    )
-    tongue = num["LANP"].fillna(0)
-    tongue = np.select([tongue == 625, tongue.between(601, 678), tongue.between(694, 776)], [0, 1, 2], 3)
-    out["language"] = np.where(num["LANX"] == 1, 1 + 4 * tongue + num["ENG"].fillna(1).astype(int) - 1, 0)
-    present = (num["RELP"] == 1) | ((num["RELP"] == 0) & (num["HHT"] == 1))
-    out["marital"] = np.where(num["MAR"] == 1, np.where(present, 0, 1), num["MAR"].map({2: 3, 3: 4, 4: 2, 5: 5}).fillna(0)).astype(int)
+    out["language"] = np.where(out["language_at_home"] > 0, 1 + 4 * (out["language_at_home"] - 1) + out["english"] - 1, 0)
     out["married"] = (out["marital"] == 0).astype(int)
-    partner = num["PARTNER"].fillna(0) > 0
-    head = np.select([num["NP"] == 1, num["HHT"] == 1, partner, num["HHT"].isin([2, 3])], [0, 1, 3, 5], 6)
-    relation = (
-        num["RELP"].map({0: -2, 1: 2, 2: 7, 3: 7, 4: 7, 5: 8, 6: 8, 7: 8, 8: 8, 9: 8, 10: 8, 13: 4, 16: 10, 17: 10}).fillna(9).astype(int)
-    )
-    out["household"] = np.where(relation == -2, head, relation)
-    out["type"] = np.where(out["household"] == 10, 5, num["HHT"].map({1: 0, 2: 1, 3: 2, 4: 3, 5: 4, 6: 3, 7: 4}).fillna(5)).astype(int)
-    out["children"] = np.where(out["household"].isin([1, 2, 3, 4, 5]), num["NOC"].fillna(0).clip(0, 3), -1).astype(int)
-    out["employment"] = num["ESR"].map({1: 0, 2: 0, 3: 1, 4: 2, 5: 2, 6: 3}).astype(int)
+    out["children"] = np.where(out["household"].isin([1, 2, 3, 4, 5]), out["children_at_home"], -1)
     out["job3"] = np.array([0, 1, 0, 2])[out["employment"]]
-    out["veteran"] = np.where(out["employment"] == 2, -1, num["MIL"].isin([2, 3]).astype(int))
-    soc = raw["SOCP"].astype(str)
-    two = soc.str[:2].map({c: i for i, c in enumerate(SOC) if c != "-"})
-    two = two.where(~soc.str.startswith("292"), 10).where(~soc.str.startswith("333"), 13).where(~soc.str.startswith("537"), 24)
-    out["occupation"] = np.where(out["employment"] == 0, two.fillna(-1), -1).astype(int)
-    out["job"] = np.where(
-        out["occupation"] >= 0, np.array([*OCC5_OF, -1])[out["occupation"]], np.where(out["employment"] == 2, 3, 5)
-    ).astype(int)
-    out["class"] = np.where(out["employment"] == 0, num["COW"].map({1: 0, 2: 0, 3: 1, 4: 1, 5: 1, 6: 2, 7: 0, 8: 3}).fillna(-1), -1).astype(
-        int
-    )
-    industry = {
-        "11": 0,
-        "21": 0,
-        "23": 1,
-        "31": 2,
-        "32": 2,
-        "33": 2,
-        "3M": 2,
-        "42": 3,
-        "44": 4,
-        "45": 4,
-        "4M": 4,
-        "48": 5,
-        "49": 5,
-        "22": 5,
-        "51": 6,
-        "52": 7,
-        "53": 7,
-        "54": 8,
-        "55": 8,
-        "56": 8,
-        "61": 9,
-        "62": 9,
-        "71": 10,
-        "72": 10,
-        "81": 11,
-        "92": 12,
-    }
-    out["industry"] = np.where(out["employment"] == 0, raw["NAICSP"].astype(str).str[:2].map(industry).fillna(-1), -1).astype(int)
-    dollars = num["ADJINC"] / 1e6 * PRICES / 1000
-    earned = np.where(num["PERNP"].fillna(0) == 0, 0, np.maximum(cut(num["PERNP"].fillna(0) * dollars, list(EARNED_FROM)), 1))
-    full = (num["WKW"] == 1) & (num["WKHP"] >= 35) & (earned > 0)
-    out["earnings"] = np.where(full, earned - 1, 9 + earned)
-    out["earned"] = earned
-    income = cut(num["HINCP"].fillna(0) * dollars, [-1e9, *INCOME_TO[:-1]])
-    out["income"] = np.where(
-        (out["household"] == 10) | num["HINCP"].isna(),
-        -1,
-        np.maximum(income, np.searchsorted(INCOME_TO, EARNED_FROM, side="right")[earned]),
-    )
+    out["veteran"] = np.where(out["employment"] == 2, -1, out["veteran"])
+    kind = np.array([*OCC5_OF, -1])[out["occupation"]]
+    out["job"] = np.where(kind >= 0, kind, np.where(out["employment"] == 2, 3, 5))
+    out["earnings"] = np.where(out["work_past_year"] == 1, out["earned"] - 1, 9 + out["earned"])
+    least = np.searchsorted(INCOME_TO, EARNED_FROM, side="right")[out["earned"]]  # a household has no less than one member earns
+    out["income"] = np.where(out["income"] >= 0, np.maximum(out["income"], least), -1)
     out["with"] = np.array(WITH_OF)[out["household"]]
-    private, public = num["PRIVCOV"] == 1, num["PUBCOV"] == 1
-    out["insurance"] = np.select([private & public, private, public], [2, 0, 1], 3)
-    out["disability"] = (num["DIS"] == 1).astype(int)
     out["earn3"] = np.array([0, 1, 1, 2, 2, 2, 2, 2, 2, 2])[out["earned"]]
     return out
 
@@ -424,7 +239,7 @@ def dp(tables: Tables, name: str, numbers: list[int]) -> np.ndarray:
 class Builder:
     def __init__(self, source: Path):
         self.tables = Tables(source / "acs1_2018_state_tables.parquet")
-        self.people = pums(source / "acs1_2011_pums_sample.parquet")
+        self.people = sample(source / "acs1_2011_pums_sample.parquet")
         self.minors_by_status, self.minors_earning = minors(source / "acs1_2011_pums_sample.parquet")
         cells = pd.read_parquet(OUT / "us_adults_2018.parquet")
         citizen = pd.read_parquet(OUT / "us_electorates.parquet")["citizen"].to_numpy(float)

@@ -19,6 +19,9 @@ voted_YEAR  share of citizens who voted. Starts from self-reported turnout in th
             the election itself (2024: from 2020, the last in the source). Then the odds of all citizens of a state
             are multiplied by one number, so that as many vote as votes were counted for president in that state and year. Citizens
             are those of 2018 in every year.
+registered_YEAR  share of citizens who are registered: all voters, and those of the others who said so in the supplements of 2004 to
+            2020, by age, education, group and sex (their level from the election itself). Registers are kept by state and differ
+            in ways that no source here tells, so a state's share follows its turnout; North Dakota has no register at all.
 
 Besides it writes us_electorates_checks.csv: shares before and after the fit beside their sources.
 """
@@ -163,7 +166,8 @@ def fit(cells: pd.DataFrame, margins: dict) -> np.ndarray:
 
 def supplements(path: Path) -> pd.DataFrame:
     "Citizens of voting age in the presidential supplements who said whether they voted; weights as corrected by Hur and Achen."
-    raw = pd.read_parquet(path, columns=["YEAR", "AGE", "SEX", "EDUCATION", "RACE", "HISPANIC", "hurachen_turnout", "turnout_weight"])
+    asked = ["YEAR", "AGE", "SEX", "EDUCATION", "RACE", "HISPANIC", "VRS_REG", "hurachen_turnout", "turnout_weight"]
+    raw = pd.read_parquet(path, columns=asked)
     raw = raw[raw["YEAR"].isin(PRESIDENTIAL) & (raw["AGE"] >= 18) & raw["EDUCATION"].notna() & raw["HISPANIC"].notna()]
     raw = raw[raw["hurachen_turnout"].isin(["YES", "NO"]) & (raw["turnout_weight"] > 0)]
     level = np.array([0, 0, 0, 0, 1, 1, 1, 1, 2, 3, 4, 4, 5, 6, 6, 6])[raw["EDUCATION"].cat.codes]
@@ -174,6 +178,7 @@ def supplements(path: Path) -> pd.DataFrame:
         "age_group": pd.cut(raw["AGE"], [17, 19, 24, 29, 34, 44, 54, 64, 74, 84, 200], labels=AGES).astype(str),
         "education": np.array(EDUCATION)[level], "group": race.where(raw["HISPANIC"].astype(str) != "HISPANIC", "Hispanic"),
         "voted": raw["hurachen_turnout"].astype(str).eq("YES"), "weight": raw["turnout_weight"],
+        "says": raw["VRS_REG"].astype(str),
     })
 
 
@@ -195,11 +200,22 @@ def voters(people: pd.DataFrame, cells: pd.DataFrame, citizen: np.ndarray, resul
     whole = np.average(people["voted"], weights=people["weight"])
     odds = sum(logit(s.reindex(pd.MultiIndex.from_frame(cells[s.index.names])).to_numpy()) for s in pairs)
     odds = odds - sum(logit(s.reindex(cells[s.index.names[0]]).to_numpy()) for s in single) + logit(np.array(whole))
+    others = people[~people["voted"] & people["says"].isin(["YES", "NO"])].assign(voted=lambda p: p["says"].eq("YES"))
     out = {}
     for election, year in YEARS.items():
         shift = to_year(people[people["year"] == year], cells, odds)
-        out[f"voted_{election}"] = to_votes(cells, odds + shift, results[results["year"] == election].set_index("state")["total"])
-    return out
+        voted = to_votes(cells, odds + shift, results[results["year"] == election].set_index("state")["total"])
+        out[f"voted_{election}"] = voted
+        silent = cells.assign(weight=cells["weight"] * (1 - voted))
+        out[f"registered_{election}"] = voted + (1 - voted) * on_the_register(others, year, silent)
+    return {name: out[name] for name in sorted(out, key=lambda n: (n.startswith("r"), n))}
+
+
+def on_the_register(others: pd.DataFrame, year: int, cells: pd.DataFrame) -> np.ndarray:
+    "Share of those who did not vote who are registered, in each cell: group by age of all elections, then the levels of the year."
+    pairs = turnout_shares(others, ["group", "age"], 30)
+    odds = logit(pairs.reindex(pd.MultiIndex.from_frame(cells[["group", "age"]])).to_numpy())
+    return expit(odds + to_year(others[others["year"] == year], cells, odds))
 
 
 def to_year(people: pd.DataFrame, cells: pd.DataFrame, odds: np.ndarray, passes: int = 50) -> np.ndarray:
@@ -249,6 +265,10 @@ def checks(tables: Tables, people: pd.DataFrame, out: pd.DataFrame) -> pd.DataFr
             ours = voted.groupby(out[by].astype(str)).sum() / out["citizens"].groupby(out[by].astype(str)).sum()
             theirs = turnout_shares(people[people["year"] == year], [by], 0)
             rows += [(f"turnout {election}, CPS {year}", label, ours[label], theirs[label]) for label in ours.index]
+        registered = out["citizens"] * out[f"registered_{election}"]
+        said = people[(people["year"] == year) & (people["voted"] | people["says"].isin(["YES", "NO"]))]
+        theirs = np.average(said["voted"] | said["says"].eq("YES"), weights=said["weight"])
+        rows.append((f"registered {election}, CPS {year}", "all", registered.sum() / out["citizens"].sum(), theirs))
     return pd.DataFrame(rows, columns=["what", "category", "here", "source"])
 
 

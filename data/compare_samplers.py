@@ -40,7 +40,7 @@ from build_attributes import (
     OCCUPATION,
     ORIGIN,
     OUT,
-    pums,
+    sample,
 )
 
 from persona_kit.census import add_attributes
@@ -260,8 +260,8 @@ def codes_of_draws(people: pd.DataFrame) -> dict[str, np.ndarray]:
 
 
 def association(path: Path) -> pd.DataFrame:
-    sample = pums(path)
-    sets = {"pums_2011": (codes_of_sample(sample), sample["weight"].to_numpy(float))}
+    people_2011 = sample(path)
+    sets = {"pums_2011": (codes_of_sample(people_2011), people_2011["weight"].to_numpy(float))}
     for name, joint in (("census", "census"), ("independent", "independent")):
         people = us_adults(joint=joint).sample(n=200_000, seed=1)
         sets[name] = (codes_of_draws(add_attributes(people, seed=1, joint=joint)), people["weight"].to_numpy(float))

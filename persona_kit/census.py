@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ATTRIBUTES', 'RULES', 'add_attributes', 'impossible']
 
-# %% ../nbs/01b_census.ipynb #12862ec0
+# %% ../nbs/01b_census.ipynb #0fcf96cd
 import json
 from collections.abc import Callable, Sequence
 from functools import cache, partial
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from .population import _stream, _us_cells
+from .pums import EARNED_FROM, INCOME_TO, LABELS
 from .tables import data_path
 
 # %% ../nbs/01b_census.ipynb #dd95c149
@@ -203,9 +204,7 @@ def _core_codes(personas: pd.DataFrame) -> tuple[dict[str, np.ndarray], list[str
         core[name] = code.astype(np.intp)
     return core, list(cells["race_ethnicity"].cat.categories)
 
-# %% ../nbs/01b_census.ipynb #15942fd9
-_LOWER = [0, 1, 10, 20, 30, 40, 50, 65, 75, 100]          # thousands of dollars: where the bands of earnings begin
-_UPPER = [10, 20, 30, 40, 50, 60, 75, 100, 150, 200, 1e9]  # and where those of household income end
+# %% ../nbs/01b_census.ipynb #1a2f2129
 _COUPLE = ("householder with spouse", "spouse of householder")
 _PARTNERS = ("householder with unmarried partner", "unmarried partner of householder")
 _TYPES = {
@@ -238,8 +237,9 @@ def _type_differs(p: pd.DataFrame) -> pd.Series:
 
 
 def _poorer_than_a_member(p: pd.DataFrame) -> pd.Series:
-    earned, income = p["earnings"].cat.codes.to_numpy(), p["household_income"].cat.codes.to_numpy()
-    return pd.Series((income >= 0) & (np.array(_UPPER)[income] <= np.array(_LOWER)[earned]), index=p.index)
+    earned = p["earnings"].astype(object).map(dict(zip(LABELS["earnings"], EARNED_FROM, strict=True)))
+    income = p["household_income"].astype(object).map(dict(zip(LABELS["household_income"], INCOME_TO, strict=True)))
+    return income.astype(float) <= earned.astype(float)
 
 
 RULES: dict[str, tuple[tuple[str, ...], Callable[[pd.DataFrame], pd.Series]]] = {

@@ -385,7 +385,7 @@ def forecast(answers: pd.DataFrame, personas: pd.DataFrame | None = None, year: 
         Smoothed bootstrap (Jeffreys' interval in the simplest case), or the plain percentile bootstrap, which fails with few personas.
     survey : Survey, optional
         Needed in mode "probability" if an item has more than two options.
-    electorate : {"adults", "citizens", "voters"}
+    electorate : {"adults", "citizens", "registered", "voters"}
         Whose votes are counted: each persona's weight times the share of such people who are citizens, or who voted that year;
         see `persona_kit.population.electorate`. Other than adults needs `personas` with their census attributes.
 
@@ -597,7 +597,7 @@ def evaluate(answers: pd.DataFrame, personas: pd.DataFrame | None = None, years:
         Replicates of the bootstrap over personas within states, and its seed.
     survey : Survey, optional
         Needed in mode "probability" if an item has more than two options.
-    electorate : {"adults", "citizens", "voters"}
+    electorate : {"adults", "citizens", "registered", "voters"}
         Whose votes are counted: each persona's weight times the share of such people who are citizens, or who voted that year;
         see `persona_kit.population.electorate`. Other than adults needs `personas` with their census attributes.
 
@@ -687,7 +687,7 @@ def drift(answers: pd.DataFrame, personas: pd.DataFrame | None = None, *, refere
     n_boot, seed : int
         Smoothed bootstrap over personas, stratified by state.
     survey : Survey, optional
-    electorate : {"adults", "citizens", "voters"}
+    electorate : {"adults", "citizens", "registered", "voters"}
         Whose votes are counted: each persona's weight times the share of such people who are citizens, or who voted that year;
         see `persona_kit.population.electorate`. Other than adults needs `personas` with their census attributes.
 

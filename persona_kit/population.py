@@ -106,22 +106,28 @@ def rake(frame: pd.DataFrame, margins: Mapping, *, weight: str = "weight", bound
     total = fits[0][1].sum()
     free = start * (total / start.sum())
     low, high = (0.0, np.inf) if bounds is None else _checked_bounds(bounds)
-    least, most = low * free, high * free if bounds else np.full(len(free), np.inf)
+    bounded = bounds is not None
+    least, most = low * free, high * free if bounded else np.full(len(free), np.inf)
     fitted = free
     for _ in range(max_iter):
         for _, target, codes in fits:
             now = np.bincount(codes, fitted, len(target))
             free = free * np.divide(target.to_numpy(), now, out=np.zeros(len(now)), where=now > 0)[codes]
-            fitted = np.clip(free, least, most) if bounds else free
+            if bounded:
+                free = np.clip(free, 1e-3 * least, 1e3 * most)
+            fitted = np.clip(free, least, most) if bounded else free
         if all(_deviation(by, target, codes, fitted)[0] <= tol * total for by, target, codes in fits):
             return pd.Series(fitted, index=frame.index, name=weight)
     worst = max(_deviation(by, target, codes, fitted) for by, target, codes in fits)
-    stuck = f" {int(np.sum((fitted <= least) | (fitted >= most)))} weights are at the bounds {bounds}: widen them?" if bounds else ""
+    stuck = f" {int(np.sum((start > 0) & ((fitted <= least) | (fitted >= most))))} weights are at the bounds {bounds}: widen them?" if bounded else ""
     raise ValueError(f"not met after {max_iter} passes; worst is margin {worst[1]}. Do the margins contradict each other?{stuck}")
 
 
 def _checked_bounds(bounds: tuple[float, float]) -> tuple[float, float]:
-    low, high = (float(b) for b in bounds)
+    try:
+        low, high = (float(b) for b in bounds)
+    except (TypeError, ValueError):
+        low, high = 1.0, 1.0
     if not 0 <= low < 1 < high:
         raise ValueError(f"bounds are a least ratio below 1 and a largest above 1, such as (0.3, 3), not {bounds!r}")
     return low, high
@@ -201,7 +207,7 @@ def _margins(self: "Population", *by: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per combination that occurs: the attributes, `weight` (persons) and `share` of the total (0 to 1).
+        One row per combination that occurs (a missing value is one of them): the attributes, `weight` (persons) and `share` of the total (0 to 1).
 
     Raises
     ------
@@ -212,7 +218,7 @@ def _margins(self: "Population", *by: str) -> pd.DataFrame:
     if unknown or not by:
         what = f"unknown attribute {', '.join(map(repr, unknown))}" if unknown else "no attribute named"
         raise ValueError(f"{what}; this population has {', '.join(self.attributes)}")
-    out = self.frame.groupby(list(by), observed=True)["weight"].sum().reset_index()
+    out = self.frame.groupby(list(by), observed=True, dropna=False)["weight"].sum().reset_index()
     return out.assign(share=out["weight"] / out["weight"].sum())
 
 # %% ../nbs/01_population.ipynb #f0a10002
@@ -351,6 +357,8 @@ def _draw(self: "Population", n: int | None = None, *, per_state: int | None = N
     """
     if method not in ("random", "systematic"):
         raise ValueError(f"unknown method {method!r}; one of random, systematic")
+    if stratify is None and not (isinstance(allocation, str) and allocation == "proportional"):
+        raise ValueError(f"allocation={allocation!r} needs strata: name attributes with stratify")
     if stratify is None and method == "random":
         people = _sample(self, n, per_state, states, seed)
     else:
@@ -369,6 +377,8 @@ def _designed(population: "Population", n, per_state, states, stratify, allocati
         raise ValueError("a stratified sample takes n; for as many from each state give stratify='state' and allocation='equal'")
     rows = np.concatenate(list(_parts(population, states, n is None).values()))
     by = ["state"] if n is None else [] if stratify is None else [stratify] if isinstance(stratify, str) else list(stratify)
+    if stratify is not None and not by:
+        raise ValueError("stratify names no attribute")
     unknown = [a for a in by if a not in population.attributes]
     if unknown:
         raise ValueError(f"unknown attribute {unknown[0]!r} in stratify; this population has {', '.join(population.attributes)}")
@@ -384,7 +394,9 @@ def _designed(population: "Population", n, per_state, states, stratify, allocati
         uniforms.append(_stream(seed, *key, "age").random(k))
         each.append(np.full(k, totals[name] / max(k, 1)))
     drawn = np.concatenate(cells)
-    where = population.frame["state"].astype(str).to_numpy()[drawn] if "state" in population.frame else np.full(len(drawn), population.name)
+    where = np.repeat([".".join(map(str, name)) for name in counts], list(counts.values()))
+    if not by:
+        where = population.frame["state"].astype(str).to_numpy()[drawn] if "state" in population.frame else np.full(len(drawn), population.name)
     numbers = pd.Series(where).groupby(where).cumcount()
     ids = np.array([f"{code}-{seed}{'s' if by else ''}{'y' if method == 'systematic' else ''}-{i:05d}" for code, i in zip(where, numbers, strict=True)])
     return _personas(population, drawn, ids, np.concatenate(uniforms), np.concatenate(each))
@@ -397,7 +409,7 @@ def _strata(frame: pd.DataFrame, rows: np.ndarray, by: list[str]) -> dict[tuple,
                             for c in reversed([c for c in part if c != "weight"])])]
     if not by:
         return {("all",): rows}
-    groups = frame.iloc[rows].reset_index(drop=True).groupby(by, observed=True, sort=True).indices
+    groups = frame.iloc[rows].reset_index(drop=True).groupby(by, observed=True, sort=True, dropna=False).indices
     found = {name if isinstance(name, tuple) else (name,): rows[np.asarray(places)] for name, places in groups.items()}
     weight = frame["weight"].to_numpy(float)
     return {name: part for name, part in found.items() if weight[part].sum() > 0}
@@ -424,7 +436,7 @@ def _allocate(totals: dict[tuple, float], n: int, allocation: str | Mapping) -> 
     missed = [k for k, c in zip(totals, counts, strict=True) if c == 0]
     if missed:
         raise ValueError(f"n = {n} is too few for {len(totals)} strata: {' × '.join(map(str, missed[0]))} would get nobody "
-                         f"({len(missed)} such strata). Take more people, fewer strata, or allocation='equal'")
+                         f"({len(missed)} such strata). Take more people{', or fewer strata' if allocation == 'equal' else ", fewer strata, or allocation='equal'"}")
     return dict(zip(totals, map(int, counts), strict=True))
 
 # %% ../nbs/01_population.ipynb #a13c4660
@@ -505,7 +517,10 @@ class Population:
         if not self.attributes:
             raise ValueError("a population needs at least one attribute beside its weight")
         if "state" in self.frame:
-            check_states(self.frame["state"].unique())
+            try:
+                check_states(self.frame["state"].unique())
+            except ValueError as error:
+                raise ValueError(f"{error}. The column 'state' is for US states: call it region, say, if these are none") from None
 
     @property
     def attributes(self) -> list[str]:
@@ -586,6 +601,7 @@ def cramers_v(frame: pd.DataFrame, first: str, second: str, *, weight: str = "we
     first, second : str
         Attributes.
     weight : str
+        Name of the column of weights. People without a value are a category of their own.
 
     Returns
     -------
@@ -596,7 +612,18 @@ def cramers_v(frame: pd.DataFrame, first: str, second: str, *, weight: str = "we
     ----------
     Cramér, H. (1946). Mathematical Methods of Statistics, chapter 21.
     """
-    table = frame.groupby([first, second], observed=True)[weight].sum().unstack().fillna(0.0).to_numpy(float)
+    return _association(_numbered(frame[first]), _numbered(frame[second]), frame[weight].to_numpy(float))
+
+
+def _numbered(values: pd.Series) -> np.ndarray:
+    "Codes from 0; missing values are a category of their own."
+    codes = values.cat.codes.to_numpy() if isinstance(values.dtype, pd.CategoricalDtype) else pd.factorize(values)[0]
+    return codes.astype(np.intp) - min(int(codes.min(initial=0)), 0)
+
+
+def _association(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> float:
+    shape = (a.max(initial=0) + 1, b.max(initial=0) + 1)
+    table = np.bincount(a * shape[1] + b, weight, shape[0] * shape[1]).reshape(shape)
     table = table[table.sum(1) > 0][:, table.sum(0) > 0] / table.sum()
     expected = np.outer(table.sum(1), table.sum(0))
     least = min(table.shape) - 1
@@ -620,8 +647,8 @@ def diagnostics(people: pd.DataFrame, population: "Population", *, attributes: S
     DataFrame
         Columns `measure`, `attribute`, `category`, `people`, `population`, `difference` (people − population). One row per category
         ("share", 0 to 1), per pair of attributes ("Cramér's V"), and at the end "effective sample size" and "design effect" (Kish: the
-        square of the summed weights by their summed squares; its inverse times n), and "distinct per 1,000" (combinations of all columns
-        of the population).
+        square of the summed weights by their summed squares; its inverse times n), "distinct per 1,000" (combinations of all columns
+        of the population), and "impossible", the share of people who break a rule of `census.RULES`.
 
     Raises
     ------
@@ -648,16 +675,22 @@ def diagnostics(people: pd.DataFrame, population: "Population", *, attributes: S
         both = pd.concat(shares, axis=1, keys=["people", "population"]).fillna(0.0)
         rows += [("share", a, c, p, q) for c, p, q in both.itertuples()]
     pairs = [(a, b) for i, a in enumerate(chosen) for b in chosen[i + 1:]]
-    rows += [("Cramér's V", f"{a} × {b}", "", cramers_v(people, a, b), cramers_v(whole, a, b)) for a, b in pairs]
+    mine, theirs = ({a: _numbered(f[a]) for a in chosen} for f in (people, whole))
+    of = whole["weight"].to_numpy(float)
+    rows += [("Cramér's V", f"{a} × {b}", "", _association(mine[a], mine[b], weight), _association(theirs[a], theirs[b], of)) for a, b in pairs]
     effective = weight.sum() ** 2 / (weight**2).sum()
     distinct = 1000 * len(people[shared].drop_duplicates()) / len(people)
     rows += [(name, "", "", value, np.nan) for name, value in
              (("effective sample size", effective), ("design effect", len(people) / effective), ("distinct per 1,000", distinct))]
+    from persona_kit.census import RULES, impossible
+    if any(set(columns) <= set(people) for columns, _ in RULES.values()):
+        rows.append(("impossible", "", "", impossible(people).set_index("rule").loc["any", "share"], np.nan))
     out = pd.DataFrame(rows, columns=["measure", "attribute", "category", "people", "population"])
     return out.assign(difference=out["people"] - out["population"])
 
 # %% ../nbs/01_population.ipynb #e1ec0002
-ELECTORATES = ("adults", "citizens", "voters")
+ELECTORATES = ("adults", "citizens", "registered", "voters")
+_CITIZENSHIP = ("born in this state", "born in another state", "born in a US territory or abroad to a US parent", "naturalized citizen", "not a citizen")
 _CELL = ["state", "sex", "age_group", "race_ethnicity", "education"]
 
 # %% ../nbs/01_population.ipynb #e1ec0003
@@ -675,22 +708,23 @@ def _of_any_education() -> pd.DataFrame:
 
 # %% ../nbs/01_population.ipynb #e1ec0004
 def electorate(personas: pd.DataFrame, kind: str = "voters", year: int | None = None) -> pd.Series:
-    """Weights with which people count as citizens or as voters of an election.
+    """Weights with which people count as citizens, as registered, or as voters of an election.
 
     Parameters
     ----------
     personas : DataFrame
         People with `weight` (adults each stands for) and the five census attributes `state`, `sex`, `age_group`, `race_ethnicity`
-        and `education`, as `us_adults().sample` draws them.
+        and `education`, as `us_adults().sample` draws them. If they have `citizenship` as well (`census.add_attributes`), people who are
+        not citizens get the weight 0, and the others count in full.
     kind : str
-        "adults" (the weight as it is), "citizens" or "voters".
+        "adults" (the weight as it is), "citizens", "registered" or "voters".
     year : int, optional
-        Election, for voters: 2016, 2020 or 2024.
+        Election, for registered and voters: 2016, 2020 or 2024.
 
     Returns
     -------
     Series of float
-        Citizens or voters each person stands for, on the index of `personas`: the weight times a probability.
+        Citizens, registered people or voters each person stands for, on the index of `personas`: the weight times a probability.
 
     Raises
     ------
@@ -711,8 +745,8 @@ def electorate(personas: pd.DataFrame, kind: str = "voters", year: int | None = 
         raise ValueError(f"the personas have no column {', '.join(absent)}; who votes is known by {', '.join(_CELL)}")
     shares = _us_electorates()
     years = [int(str(c).removeprefix("voted_")) for c in shares if str(c).startswith("voted_")]
-    if kind == "voters" and year not in years:
-        raise ValueError(f"voters need a year: one of {', '.join(map(str, years))}; got {year!r}")
+    if kind in ("registered", "voters") and year not in years:
+        raise ValueError(f"{kind} need a year: one of {', '.join(map(str, years))}; got {year!r}")
     found = shares.reindex(pd.MultiIndex.from_frame(personas[_CELL].astype(str)))
     odd = found["citizen"].isna().to_numpy()
     if odd.any():  # an education that nobody of this kind has: the mean of the kind
@@ -722,4 +756,8 @@ def electorate(personas: pd.DataFrame, kind: str = "voters", year: int | None = 
         one = personas.iloc[int(np.argmax(lost))]
         raise ValueError(f"row {int(np.argmax(lost))}: nobody in the census is {', '.join(str(one[c]) for c in _CELL)}")
     share = found["citizen"].to_numpy()
-    return weight * (share * found[f"voted_{year}"].to_numpy() if kind == "voters" else share)
+    if "citizenship" in personas and personas["citizenship"].isin(_CITIZENSHIP).all():
+        share = personas["citizenship"].ne("not a citizen").to_numpy(float)
+    if kind == "citizens":
+        return weight * share
+    return weight * share * found[f"{'voted' if kind == 'voters' else 'registered'}_{year}"].to_numpy()

@@ -1,4 +1,4 @@
-"""Speed of the parts, as ratios measured in one run: each part beside the plain way to do the same thing (`make bench`, under a minute)."""
+"""Speed of the parts, as ratios measured in one run: each part beside the plain way to do the same thing (`make bench`, about a minute)."""
 import asyncio
 import json
 import multiprocessing
@@ -14,12 +14,15 @@ import openai
 import pandas as pd
 from aiohttp import web
 
+from persona_kit.census import _parent, _tables, add_attributes, impossible
 from persona_kit.chat import ChatModel
-from persona_kit.population import rake, us_adults
+from persona_kit.population import _us_cells, rake, us_adults
 from persona_kit.simulation import ask
 from persona_kit.surveys import presidential_election
 
 PEOPLE, RECORDS, REQUESTS, IN_FLIGHT = 10_000, 20_000, 1_500, 16
+MILLION, TEN = 1_000_000, ["state", "sex", "age_group", "race_ethnicity", "education", "marital_status", "citizenship", "employment_status",
+                           "health_insurance", "disability"]
 
 
 def seconds(work, times=2):
@@ -40,6 +43,24 @@ def sample_by_row(population):
         low, _, high = person["age_group"].rstrip("+").partition("-")
         people.append(person | {"persona_id": str(i), "age": draw.randint(int(low), int(high or 94))})
     return pd.DataFrame(people)
+
+
+def attributes_by_row(people):
+    "The attributes of the census one person and one attribute at a time, from the same tables."
+    meta, tables, maps = _tables()
+    cells, draw, out = _us_cells(2018), random.Random(1), []
+    core = ("state", "sex", "age_group", "race_ethnicity", "education")
+    places = {name: {v: i for i, v in enumerate(cells[name].cat.categories)} for name in core}
+    for person in people[list(places)].astype(str).to_dict("records"):
+        codes = {name: np.array([places[name][value]]) for name, value in person.items()}
+        for name, about in meta.items():
+            cell = 0
+            for parent, size in zip(about["parents"], about["sizes"], strict=True):
+                cell = cell * size + int(_parent(parent, codes, maps)[0])
+            edges = [*map(int, tables[name][codes["state"][0], cell]), 65535]
+            codes[name] = np.array(draw.choices(range(len(edges)), cum_weights=edges)) if edges[-1] else np.array([-1])
+        out.append({name: int(code[0]) for name, code in codes.items()})
+    return pd.DataFrame(out)
 
 
 def rake_by_row(frame, margins, tol=1e-9):
@@ -89,6 +110,19 @@ def local():
     yield f"draw {PEOPLE:,} people", fast, "a loop over people", plain
     fast, plain = seconds(lambda: rake(frame, margins)), seconds(lambda: rake_by_row(frame, margins))
     yield f"rake {RECORDS:,} records to 4 margins", fast, "loops and dicts", plain
+    few = people.sample(PEOPLE // 10, seed=1)
+    fast, plain = seconds(lambda: add_attributes(few, seed=1)), seconds(lambda: attributes_by_row(few), times=1)
+    yield f"21 attributes of {len(few):,} people", fast, "a loop over people", plain
+    million = people.sample(MILLION, attributes="all", seed=1)
+    assert impossible(million)["people"].iloc[-1] == 0
+    fast = seconds(lambda: people.sample(MILLION, attributes="all", seed=1), times=1)
+    yield f"draw {MILLION:,} people with 21 attributes", fast, "a loop (1,000 measured)", plain * MILLION / len(few)
+    sizes = {c: million.groupby(c, observed=True)["weight"].sum() for c in TEN}
+    targets = {c: (s * np.linspace(0.8, 1.2, len(s))) for c, s in sizes.items()}
+    targets = {c: s / s.sum() * MILLION for c, s in targets.items()}
+    fast, plain = seconds(lambda: rake(million, targets), times=1), seconds(lambda: rake_by_row(million.head(RECORDS), {
+        c: s / s.sum() * RECORDS for c, s in targets.items() if c != "state"}), times=1)
+    yield f"rake {MILLION:,} people to 10 margins", fast, f"loops ({RECORDS:,} measured)", plain * MILLION / RECORDS
 
 
 def remote(url, folder):
