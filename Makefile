@@ -66,7 +66,7 @@ types: dev
 
 # The library's notebooks; those with parameters are run by pytest, through papermill and with small values.
 notebooks: dev
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/nbdev_test --n_workers $(WORKERS) --skip_folder_re '^([_.]|(experiments|tutorials|protocols)$$)' \
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/nbdev_test --n_workers $(WORKERS) --skip_folder_re '^([_.]|(experiments|tutorials|howto|protocols)$$)' \
 		&& echo 'notebooks: pass'
 
 pytest: dev

@@ -18,7 +18,7 @@ html_theme = "furo"
 html_copy_source = False
 suppress_warnings = ["myst.header", "myst.xref_missing", "mystnb.unknown_mime_type", "misc.highlighting_failure"]
 """
-PARTS = {"Tutorials": "tutorials/*", "Experiments": "experiments/*", "Protocols": "protocols/*", "Library": "[0-9]*"}
+PARTS = {"Tutorials": "tutorials/*", "How-to": "howto/*", "Experiments": "experiments/*", "Protocols": "protocols/*", "Library": "[0-9]*"}
 
 
 def page(source: Path, target: Path) -> None:

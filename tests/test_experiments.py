@@ -72,3 +72,12 @@ def test_the_tutorial_runs(tmp_path, monkeypatch):
         pytest.skip("the tutorials are not part of the installed package")
     folder = run(notebook, {"states": ["WY", "VT"], "n_per_state": 2}, out=tmp_path / "runs", progress=False)
     assert json.loads((folder / "manifest.json").read_text())["status"] == "ok"
+
+
+def test_the_how_to_runs(tmp_path, monkeypatch, embedded):
+    monkeypatch.chdir(tmp_path)
+    notebook = data_path().parent / "nbs" / "howto" / "another_country.ipynb"
+    if not notebook.exists():
+        pytest.skip("the how-to notebooks are not part of the installed package")
+    folder = run(notebook, {"per_land": 1}, out=tmp_path / "runs", progress=False)
+    assert json.loads((folder / "manifest.json").read_text())["status"] == "ok"
