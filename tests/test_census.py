@@ -377,8 +377,15 @@ def test_shares_equal_the_table_cell_by_cell(texans, attribute):
     cell = np.zeros(len(texans), int)
     for parent, size in zip(about["parents"], about["sizes"], strict=True):
         cell = cell * size + parent_of(texans, parent)
-    z, terms = z_of(counted(texans, attribute, cell, len(shares)), shares)
+    counts = counted(texans, attribute, cell, len(shares))
+    z, terms = z_of(counts, shares)
     assert terms > 10 and abs(z) < 4        # the seed is fixed; wrong shares give tens or hundreds
+    people = counts.sum(axis=1, keepdims=True)
+    for code in np.indices(about["sizes"]).reshape(len(about["sizes"]), -1):      # and summed over all parents but one
+        of = np.eye(code.max() + 1)[code].T
+        expected, spread = of @ (people * shares), of @ (people * shares * (1 - shares))
+        large = expected >= 5
+        assert (np.abs(of @ counts - expected)[large] < 5 * spread[large] ** 0.5 + 1e-6).all()
 
 
 @pytest.mark.parametrize("attribute", META["attributes"])
