@@ -13,8 +13,10 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import LinearConstraint, minimize
 from scipy.stats.contingency import association
 
+from persona_kit.census import ATTRIBUTES, add_attributes
 from persona_kit.population import Population, cramers_v, diagnostics, electorate, rake, us_adults
 from persona_kit.tables import STATES, TableError, check, data_path
 
@@ -88,6 +90,8 @@ FRAME = pd.DataFrame({"a": ["x", "y"], "b": ["u", "v"], "weight": [1.0, 1.0]})
     (FRAME, {"a": {"x": 1, "y": np.nan}}, "'y' is nan"),
     (FRAME, {"a": {"x": 0, "y": 0}}, "sum is 0"),
     (FRAME, {"a": {"x": 1, "y": 1}, "b": {"u": 2, "v": 1}}, "totals differ: margin a sums to 2, margin b to 3"),
+    (FRAME, {"a": {"x": 1, "y": 1}, "b": {"u": 2, "v": 1}}, r"margin b to 3 \(\+50\.00%\); scale one of them, or give shares"),
+    (FRAME, {"a": {"x": 500, "y": 500}, "b": {"u": 499, "v": 500}}, r"a sums to 1,000, margin b to 999 \(-0\.10%\)"),
     (FRAME, {("a", "b"): {"x": 1, "y": 1}}, "2 attribute"),
     (FRAME, {"a": pd.Series([1, 2, 3], ["x", "x", "y"])}, "'x' has two targets"),
     (FRAME, {"a": {"x": 1, "y": 2}, "b": {"u": 2, "v": 1}}, "not met after .* worst is margin .*contradict"),
@@ -101,6 +105,113 @@ FRAME = pd.DataFrame({"a": ["x", "y"], "b": ["u", "v"], "weight": [1.0, 1.0]})
 def test_raking_refuses(frame, margins, message):
     with pytest.raises(ValueError, match=message):
         rake(frame, margins, max_iter=50)
+
+
+def records(seed, n=500):
+    "People with three attributes and starting weights, and the margins of others like them."
+    rng = np.random.default_rng(seed)
+    frame, truth = (pd.DataFrame({"sex": rng.choice(["f", "m"], n, p=[share, 1 - share]), "age": rng.choice(["18", "35", "50", "65"], n),
+                                  "area": rng.choice(list("nesw"), n, p=[0.1, 0.2, 0.3, 0.4]), "weight": rng.uniform(0.5, 3, n)})
+                    for share in (0.4, 0.55))
+    size = 10_000 / truth["weight"].sum()
+    return frame, {by: truth.groupby(by)["weight"].sum() * size for by in ("sex", "age", "area")}
+
+
+def test_raking_equals_svy():
+    pl = pytest.importorskip("polars", reason="polars is not installed (it comes with svy, the second opinion on raking)")
+    svy = pytest.importorskip("svy", reason="svy is not installed (pip install svy==0.35.0, the second opinion on raking)")
+    frame, margins = records(5)
+    sample = svy.Sample(pl.DataFrame({c: frame[c].tolist() for c in frame}), svy.Design(wgt="weight"))
+    there = sample.weighting.rake(controls={by: target.to_dict() for by, target in margins.items()}, tol=1e-13, max_iter=10_000)
+    here = rake(frame, margins, tol=1e-15)
+    assert np.allclose(here, there.data["rk_wgt"].to_numpy(), rtol=1e-9, atol=0)
+    assert not np.allclose(here / frame["weight"], here.sum() / frame["weight"].sum(), rtol=0.05)    # the weights had to move
+
+
+# --- Raking within bounds --------------------------------------------------------------------------------------------
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10_000), slack=st.sampled_from([0.02, 0.2, 1.0]))
+def test_weights_stay_within_their_bounds(seed, slack):
+    frame, margins = records(seed)
+    free = rake(frame, margins, tol=1e-12)
+    ratio = free / (frame["weight"] * free.sum() / frame["weight"].sum())
+    bounds = (ratio.min() / (1 + slack) * 1.05, ratio.max() * (1 + slack) / 1.05)     # narrow bounds bind, wide ones do not
+    fitted = rake(frame, margins, bounds=bounds, tol=1e-12, max_iter=20_000)
+    factor = fitted / (frame["weight"] * fitted.sum() / frame["weight"].sum())
+    assert factor.min() >= bounds[0] * (1 - 1e-9) and factor.max() <= bounds[1] * (1 + 1e-9)
+    assert all(np.allclose(fitted.groupby(frame[by]).sum(), target, rtol=1e-9) for by, target in margins.items())
+    assert np.allclose(fitted, free, rtol=1e-8) == (slack > 0.1)
+
+
+@pytest.mark.parametrize("bounds", [None, (0.6, 1.5), (0.0, 1.4), (0.75, 3.0)])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_bounded_raking_equals_an_optimiser(seed, bounds):
+    "The weights closest to the start in Kullback-Leibler divergence, under margins and bounds."
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame({"a": np.repeat(list("xyz"), 5), "b": np.tile(list("uvuvw"), 3), "weight": rng.uniform(0.5, 2, 15)})
+    frame["weight"] /= frame["weight"].sum()
+    start = frame["weight"].to_numpy()
+    wanted = start * rng.choice([0.8, 1.0, 1.35], 15)       # weights within the bounds, so that the margins can be met
+    margins = {by: pd.Series(wanted / wanted.sum()).groupby(frame[by]).sum() for by in "ab"}
+    rows = np.array([(frame[by] == label).to_numpy(float) for by in "ab" for label in margins[by].index][:-1])     # the last follows
+    targets = np.array([margins[by][label] for by in "ab" for label in margins[by].index][:-1])
+    low, high = bounds or (1e-9, 1e9)
+    found = minimize(lambda w: float((w * np.log(w / start) - w + start).sum()), wanted / wanted.sum(), method="SLSQP",
+                     jac=lambda w: np.log(w / start), bounds=[(max(low, 1e-9) * d, high * d) for d in start],
+                     constraints=[{"type": "eq", "fun": lambda w: rows @ w - targets, "jac": lambda w: rows}],
+                     options={"ftol": 1e-16, "maxiter": 2000})
+    fitted = rake(frame, margins, bounds=bounds, tol=1e-14, max_iter=50_000).to_numpy()
+    assert np.abs(rows @ found.x - targets).max() < 1e-9
+    assert np.abs(fitted - found.x).max() < 1e-6
+    if bounds in ((0.6, 1.5), (0.75, 3.0)):
+        assert LinearConstraint(np.eye(15), low * start, high * start).residual(fitted)[0].min() > -1e-12
+
+
+def test_bounds_bind_where_they_must():
+    frame = pd.DataFrame({"a": list("xxyy"), "b": list("uvuv"), "weight": 1.0})
+    margins = {"a": {"x": 2.6, "y": 1.4}, "b": {"u": 2.6, "v": 1.4}}
+    assert rake(frame, margins)[0] == pytest.approx(1.69) and rake(frame, margins, bounds=(0.1, 3))[0] == pytest.approx(1.69)
+    assert rake(frame, margins, bounds=(0.1, 1.5)).tolist() == pytest.approx([1.5, 1.1, 1.1, 0.3])
+    assert rake(frame, margins, bounds=(0.4, 2)).tolist() == pytest.approx([1.69, 0.91, 0.91, 0.49])
+    ten = {by: {k: 10 * v for k, v in target.items()} for by, target in margins.items()}      # bounds are on weights scaled to the total
+    assert rake(frame, ten, bounds=[0.1, 1.5]).tolist() == pytest.approx([15, 11, 11, 3])
+
+
+@pytest.mark.parametrize(("target", "count"), [({"x": 3.0, "y": 1.0}, 4), ({"x": 0.5, "y": 3.5}, 4)])
+def test_bounds_that_the_margins_do_not_allow_are_counted(target, count):
+    frame = pd.DataFrame({"a": list("xxyy"), "weight": 1.0})
+    with pytest.raises(ValueError, match=rf"not met after 20 passes; .*{count} weights are at the bounds \(0\.6, 1\.4\): widen them"):
+        rake(frame, {"a": target}, bounds=(0.6, 1.4), max_iter=20)
+    with pytest.raises(ValueError, match=r"contradict each other\?$"):      # without bounds, nothing about them
+        rake(FRAME, {"a": {"x": 1, "y": 2}, "b": {"u": 2, "v": 1}}, max_iter=20)
+
+
+@pytest.mark.xfail(strict=True, reason="rows that start at 0, and stay there, are counted as weights at the bounds")
+def test_rows_of_weight_zero_are_not_at_the_bounds():
+    frame = pd.DataFrame({"a": list("xxyyy"), "weight": [1.0, 1, 1, 1, 0]})
+    with pytest.raises(ValueError, match=" 4 weights are at the bounds"):
+        rake(frame, {"a": {"x": 3, "y": 1}}, bounds=(0.6, 1.4), max_iter=20)
+
+
+@pytest.mark.xfail(strict=True, raises=RuntimeWarning, reason="the factors overflow after some hundred passes")
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_bounds_far_from_the_margins_give_no_warning():
+    with pytest.raises(ValueError, match="widen them"):
+        rake(pd.DataFrame({"a": list("xyz"), "weight": 1.0}), {"a": {"x": 98, "y": 1, "z": 1}}, bounds=(0.5, 1.2))
+
+
+@pytest.mark.parametrize("bounds", [(1, 3), (0.3, 1), (3, 0.3), (-0.1, 2), (1.2, 3), (0.2, 0.8), (float("nan"), 3), (0.3, float("nan"))])
+def test_bounds_below_and_above_one(bounds):
+    with pytest.raises(ValueError, match=r"a least ratio below 1 and a largest above 1, such as \(0\.3, 3\), not \("):
+        rake(FRAME, {"a": {"x": 1, "y": 1}}, bounds=bounds)
+
+
+@pytest.mark.xfail(strict=True, raises=(TypeError, AssertionError), reason="bounds that are no pair of numbers: an error of Python itself")
+@pytest.mark.parametrize("bounds", [0.5, (0.5,), (None, 3)])
+def test_bounds_are_a_pair(bounds):
+    with pytest.raises(ValueError, match="a least ratio below 1 and a largest above 1"):
+        rake(FRAME, {"a": {"x": 1, "y": 1}}, bounds=bounds)
 
 
 # --- The shipped table -----------------------------------------------------------------------------------------------
@@ -234,6 +345,220 @@ def test_a_hundred_thousand_people_are_quick(adults):
 def test_samples_refuse(adults, arguments, message):
     with pytest.raises(ValueError, match=message):
         adults.sample(**arguments)
+
+
+# --- Designs ---------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("by", ["state", "age_group", ["sex", "race_ethnicity"]])
+@pytest.mark.parametrize("allocation", ["proportional", "equal"])
+@pytest.mark.parametrize("method", ["random", "systematic"])
+def test_weights_undo_the_design(adults, by, allocation, method):
+    people = adults.sample(n=4000, stratify=by, allocation=allocation, method=method, seed=3)
+    keys = [by] if isinstance(by, str) else by
+    check(people, "personas")
+    assert len(people) == 4000 and people["persona_id"].is_unique and list(people) == ["persona_id", *TRAITS, "weight", "tier", "status"]
+    there = adults.margins(*keys).set_index(keys)
+    groups = people.groupby(keys, observed=True)["weight"]
+    assert np.allclose(groups.sum().reindex(there.index), there["weight"], rtol=1e-9) and (groups.nunique() == 1).all()
+    wanted = there["share"] * 4000 if allocation == "proportional" else 4000 / len(there)
+    assert ((groups.size().reindex(there.index) - wanted).abs() < 1).all()
+
+
+def test_an_allocation_of_ones_own(adults):
+    mine = {"Female": 30, "Male": 10}
+    people = adults.sample(n=40, stratify="sex", allocation=mine, seed=1)
+    assert people["sex"].value_counts().to_dict() == mine
+    assert np.allclose(people.groupby("sex", observed=True)["weight"].sum(), adults.margins("sex")["weight"])
+    part = adults.where(state=["OH", "WY"])
+    both = {("OH", "Male"): 3, ("WY", "Male"): 1, ("OH", "Female"): 2, ("WY", "Female"): 5}
+    people = part.sample(n=11, stratify=["state", "sex"], allocation=both)
+    assert people.groupby(["state", "sex"], observed=True).size().to_dict() == both
+    assert people["weight"].sum() == pytest.approx(part.total)
+
+
+def test_remainders_go_to_the_largest_first():
+    frame = pd.DataFrame({"a": list("xyz"), "weight": [5.4, 3.3, 1.3]})
+    counts = Population.from_frame(frame).sample(n=10, stratify="a")["a"].value_counts()
+    assert counts.to_dict() == {"x": 6, "y": 3, "z": 1}
+    with pytest.raises(ValueError, match="n = 3 is too few for 3 strata: z would get nobody"):
+        Population.from_frame(frame).sample(n=3, stratify="a")
+
+
+def test_strata_are_drawn_as_the_population_is(adults):
+    people = adults.sample(n=40_000, stratify="race_ethnicity", allocation="equal", seed=5)
+    for column in ("sex", "age_group", "education"):
+        true = adults.margins(column).set_index(column)["share"]
+        weighted = people.groupby(column, observed=True)["weight"].sum() / people["weight"].sum()
+        error = (true * (1 - true) * (people["weight"] ** 2).sum()) ** 0.5 / people["weight"].sum()     # Kish
+        assert ((weighted - true).abs() < 4 * error).all()
+    assert abs((people["education"] >= "Bachelor's degree").mean() - adults.margins("education")["share"].iloc[-2:].sum()) > 0.02
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    ({"n": 50, "stratify": "state"}, r"n = 50 is too few for 51 strata: [A-Z]{2} would get nobody \(\d+ such strata\). Take more people"),
+    ({"n": 50, "stratify": "state", "allocation": "equal"}, r"n = 50 is too few for 51 strata: \w\w would get nobody \(1 such strata\)"),
+    ({"n": 9, "stratify": "sex", "allocation": {"Male": 4, "Other": 5}}, "allocation: stratum Other is empty or unknown; .* Male, Female"),
+    ({"n": 9, "stratify": "sex", "allocation": {"Male": 9}}, "allocation: stratum Female is not named; the strata are Male, Female"),
+    ({"n": 9, "stratify": "sex", "allocation": {"Male": 4, "Female": 4}}, "the allocation sums to 8, but n is 9"),
+    ({"n": 9, "stratify": "sex", "allocation": {"Male": 9, "Female": 0}}, "allocation of Female must be a whole number ≥ 1, not 0"),
+    ({"n": 9, "stratify": "sex", "allocation": {"Male": 4.5, "Female": 4.5}}, "allocation of Male must be a whole number ≥ 1, not 4.5"),
+    ({"n": 9, "stratify": ["sex", "age_group"], "allocation": {("Male", "15"): 9}}, "stratum Male × 15 is empty or unknown"),
+    ({"n": 9, "stratify": "sex", "allocation": "optimal"}, "unknown allocation 'optimal'; 'proportional', 'equal', or a mapping"),
+    ({"n": 9, "stratify": "income"}, "unknown attribute 'income' in stratify; this population has state, sex"),
+    ({"n": 9, "stratify": ["sex", "weight"]}, "unknown attribute 'weight' in stratify"),
+    ({"per_state": 9, "stratify": "sex"}, "a stratified sample takes n; for as many from each state give stratify='state'"),
+    ({"stratify": "sex"}, "give n .* not neither"), ({"n": 9, "per_state": 9, "method": "systematic"}, "not both"),
+    ({"n": 9, "method": "snowball"}, "unknown method 'snowball'; one of random, systematic"),
+    ({"n": 0, "method": "systematic"}, "n must be a whole number ≥ 1"), ({"per_state": 0, "method": "systematic"}, "per_state must be"),
+    ({"n": 9, "method": "systematic", "states": ["PR"]}, "unknown state 'PR'"),
+    ({"n": 9, "attributes": "religion"}, "unknown attribute 'religion'"), ({"n": 9, "attributes": []}, "no attribute named"),
+])
+def test_designs_refuse(adults, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        adults.sample(**arguments)
+
+
+@pytest.mark.xfail(strict=True, reason="an allocation without strata is not looked at")
+@pytest.mark.parametrize("allocation", ["optimal", {"Male": 4, "Female": 5}])
+def test_an_allocation_needs_strata(adults, allocation):
+    with pytest.raises(ValueError, match="allocation"):
+        adults.sample(n=9, allocation=allocation)
+
+
+@pytest.mark.xfail(strict=True, reason="people whose stratum is missing are left out without a word")
+def test_missing_values_are_a_stratum_or_an_error():
+    jobs = Population.from_frame(pd.DataFrame({"job": ["sales", "legal", None], "weight": [1.0, 1.0, 2.0]}))
+    try:
+        people = jobs.sample(n=8, stratify="job")
+    except ValueError:
+        return
+    assert people["weight"].sum() == pytest.approx(jobs.total)
+
+
+@pytest.mark.xfail(strict=True, reason="an empty list of strata draws other people under the ids of those who are drawn without strata")
+def test_no_strata_are_as_none(adults):
+    plain, none = (adults.sample(n=30, seed=1, **arguments).set_index("persona_id") for arguments in ({}, {"stratify": []}))
+    shared = plain.index.intersection(none.index)
+    assert plain.loc[shared, TRAITS].equals(none.loc[shared, TRAITS])
+
+
+def test_a_systematic_sample_has_the_floor_or_the_ceiling_of_every_cell(adults):
+    "Cells follow each other in the sorted list, and every k-th person is taken: neither a cell nor a run of cells can be off by 1."
+    frame = adults.where(state="OH").frame.drop(columns="state")
+    ohio = Population(frame.sample(frac=1, random_state=1).reset_index(drop=True), "Ohio")       # in any order
+    for seed in range(5):
+        people = ohio.sample(n=500, method="systematic", seed=seed)
+        for by in (["sex"], ["sex", "age_group"], ["sex", "age_group", "race_ethnicity", "education"]):
+            wanted = ohio.margins(*by).set_index(by)["share"] * 500
+            assert ((people.groupby(by, observed=True).size().reindex(wanted.index, fill_value=0) - wanted).abs() < 1 + 1e-9).all()
+
+
+def test_systematic_samples_vary_less_and_are_unbiased(adults):
+    part = adults.where(state=["OH", "WY", "CA"])
+    shares = {}
+    for method in ("random", "systematic"):
+        draws = [part.sample(n=250, method=method, seed=seed) for seed in range(60)]
+        shares[method] = pd.DataFrame([{"CA": (d["state"] == "CA").mean(), "women": (d["sex"] == "Female").mean(),
+                                        "old": (d["age_group"] >= "65-74").mean(), "white": (d["race_ethnicity"] == "White").mean(),
+                                        "graduates": (d["education"] >= "Bachelor's degree").mean()} for d in draws])
+    cells, weight = part.frame, part.frame["weight"] / part.total
+    true = pd.Series({"CA": weight[cells["state"] == "CA"].sum(), "women": weight[cells["sex"] == "Female"].sum(),
+                      "old": weight[cells["age_group"] >= "65-74"].sum(), "white": weight[cells["race_ethnicity"] == "White"].sum(),
+                      "graduates": weight[cells["education"] >= "Bachelor's degree"].sum()})
+    spread = shares["systematic"].std() / shares["random"].std()
+    assert (spread[["CA", "women", "old", "white"]] < 0.6).all() and spread["graduates"] < 0.95
+    for drawn in shares.values():
+        assert ((drawn.mean() - true).abs() < 4 * drawn.std() / 60**0.5 + 1e-3).all()
+
+
+@pytest.mark.parametrize("arguments", [{"n": 300, "method": "systematic"}, {"per_state": 4, "method": "systematic"},
+                                       {"n": 900, "stratify": "state"}, {"n": 300, "stratify": ["sex", "education"], "allocation": "equal"},
+                                       {"n": 300, "stratify": "sex", "method": "systematic"}])
+def test_designs_repeat_and_have_ids_of_their_own(adults, arguments):
+    people = adults.sample(**arguments, seed=7)
+    assert people.equals(us_adults().sample(**arguments, seed=7)) and people["persona_id"].is_unique
+    other = adults.sample(**arguments, seed=8)
+    assert not people[TRAITS].equals(other[TRAITS]) and not set(people["persona_id"]) & set(other["persona_id"])
+    kind = ("s" if "stratify" in arguments or "per_state" in arguments else "") + ("y" if "method" in arguments else "")
+    assert people["persona_id"].str.fullmatch(rf"[A-Z]{{2}}-7{kind}-\d{{5}}").all()
+    assert (people["persona_id"].str[:2] == people["state"].astype(str)).all()
+    plain = adults.sample(per_state=300, seed=7)
+    assert not set(people["persona_id"]) & set(plain["persona_id"])
+
+
+def test_systematic_samples_of_each_state(adults):
+    people = adults.sample(per_state=6, states=["TX", "AK"], method="systematic", seed=2)
+    assert people["state"].astype(str).tolist() == ["AK"] * 6 + ["TX"] * 6
+    there = adults.margins("state").set_index("state")["weight"]
+    assert people.groupby("state", observed=True)["weight"].sum().to_dict() == pytest.approx({s: there[s] for s in ("AK", "TX")})
+    assert people.loc[people["state"] == "AK", "sex"].value_counts().to_dict() == {"Male": 3, "Female": 3}
+
+
+@pytest.mark.parametrize("design", [{}, {"stratify": "sex"}, {"method": "systematic"}])
+def test_attributes_pass_through(adults, design):
+    plain, more = adults.sample(n=60, seed=4, **design), adults.sample(n=60, seed=4, attributes=["veteran", "race"], **design)
+    assert list(more) == [*plain, "veteran", "race"] and more[[*plain]].equals(plain)
+    assert more.equals(add_attributes(plain, ["veteran", "race"], seed=4))
+    assert set(ATTRIBUTES) <= set(adults.sample(n=3, seed=4, attributes="all", **design))
+
+
+@pytest.mark.parametrize("design", [{}, {"stratify": "state"}, {"method": "systematic"}])
+def test_graduates_are_at_least_22(adults, design):
+    people = adults.where(age_group=["20-24", "25-29"]).sample(n=60_000, seed=4, **design)
+    graduates = people["education"] == "Graduate or professional degree"
+    young = people[people["age_group"] == "20-24"]
+    ages = young.loc[graduates, "age"].value_counts(normalize=True)
+    assert set(ages.index) == {22, 23, 24} and ages.max() < 0.45
+    assert young.loc[~graduates, "age"].value_counts(normalize=True).between(0.18, 0.22).all() and young["age"].min() == 20
+    assert people.loc[graduates & (people["age_group"] == "25-29"), "age"].min() == 25
+
+
+# --- Parts and other weights -----------------------------------------------------------------------------------------
+
+def test_where_keeps_a_part(adults):
+    part = adults.where(state=["OH", "MI"], sex="Female")
+    cells = adults.frame[adults.frame["state"].isin(["OH", "MI"]) & (adults.frame["sex"] == "Female")]
+    assert part.frame.equals(cells.reset_index(drop=True)) and part.name == adults.name and part.attributes == adults.attributes
+    assert adults.where(state={"OH", "MI"}).where(sex=pd.Series(["Female"])).frame.equals(part.frame)
+    assert adults.where().frame.equals(adults.frame) and len(adults.frame) == 52_500
+    assert set(part.sample(n=50)["state"]) == {"OH", "MI"} and set(part.sample(per_state=2)["sex"]) == {"Female"}
+    numbers = Population.from_frame(pd.DataFrame({"k": [1, 2, 3, 2], "weight": [1.0, 2.0, 4.0, 8.0]}))
+    assert numbers.where(k=2).total == 10 and numbers.where(k=range(1, 3)).total == 11 and numbers.where(k=np.array([3])).total == 4
+
+
+@pytest.mark.parametrize(("values", "message"), [
+    ({"income": "high"}, "unknown attribute 'income'; this population has state, sex, age_group"),
+    ({"weight": 1}, "unknown attribute 'weight'"),
+    ({"sex": "Man"}, "nobody has sex 'Man'; there is Male, Female$"),
+    ({"sex": ["Male", "Man"]}, "nobody has sex 'Man'"),
+    ({"state": "PR"}, "nobody has state 'PR'; there is AK, AL.* …$"),
+    ({"age_group": "18-19", "education": "Bachelor's degree"}, "nobody is age_group '18-19' and education \"Bachelor's degree\""),
+    ({"sex": []}, r"nobody is sex \[\]"),
+])
+def test_where_refuses(adults, values, message):
+    with pytest.raises(ValueError, match=message):
+        adults.where(**values)
+
+
+def test_people_of_weight_zero_are_nobody():
+    frame = pd.DataFrame({"party": ["L", "R"], "weight": [1.0, 0.0]})
+    with pytest.raises(ValueError, match="nobody is party 'R'"):
+        Population.from_frame(frame).where(party="R")
+
+
+def test_reweight_rakes(adults):
+    part = adults.where(state="OH")
+    before = part.frame.copy()
+    margins = {"sex": {"Male": 40.0, "Female": 60.0}, "education": adults.margins("education").set_index("education")["share"] * 100}
+    fitted = part.reweight(margins)
+    assert fitted.frame["weight"].equals(rake(part.frame, margins)) and part.frame.equals(before) and fitted.name == part.name
+    assert fitted.total == pytest.approx(100) and fitted.margins("sex").set_index("sex")["share"]["Female"] == pytest.approx(0.6)
+    assert fitted.frame.drop(columns="weight").equals(before.drop(columns="weight"))
+    bounded = part.reweight(margins, bounds=(0.75, 1.9))
+    factor = bounded.frame["weight"] / (before["weight"] * 100 / part.total)
+    assert factor.between(0.75 - 1e-9, 1.9 + 1e-9).all() and not np.allclose(bounded.frame["weight"], fitted.frame["weight"], rtol=1e-3)
+    with pytest.raises(ValueError, match=r"at the bounds \(0\.99, 1\.01\)"):
+        part.reweight(margins, bounds=(0.99, 1.01))
 
 
 # --- Other populations -----------------------------------------------------------------------------------------------
