@@ -394,12 +394,17 @@ def _designed(population: "Population", n, per_state, states, stratify, allocati
         uniforms.append(_stream(seed, *key, "age").random(k))
         each.append(np.full(k, totals[name] / max(k, 1)))
     drawn = np.concatenate(cells)
-    where = np.repeat([".".join(map(str, name)) for name in counts], list(counts.values()))
-    if not by:
-        where = population.frame["state"].astype(str).to_numpy()[drawn] if "state" in population.frame else np.full(len(drawn), population.name)
-    numbers = pd.Series(where).groupby(where).cumcount()
-    ids = np.array([f"{code}-{seed}{'s' if by else ''}{'y' if method == 'systematic' else ''}-{i:05d}" for code, i in zip(where, numbers, strict=True)])
+    home = population.frame["state"].astype(str).to_numpy()[drawn] if "state" in population.frame else np.full(len(drawn), population.name)
+    tags = np.repeat([_tag(name, by) for name in counts], list(counts.values()))
+    numbers = pd.Series(home if by in ([], ["state"]) else tags).groupby(home if by in ([], ["state"]) else tags).cumcount()
+    kind = f"{seed}{'s' if by else ''}{'y' if method == 'systematic' else ''}"
+    ids = np.array([f"{code}-{kind}{tag}-{i:05d}" for code, tag, i in zip(home, tags, numbers, strict=True)])
     return _personas(population, drawn, ids, np.concatenate(uniforms), np.concatenate(each))
+
+
+def _tag(stratum: tuple, by: list[str]) -> str:
+    "What tells the ids of one stratum from those of another, unless the state does."
+    return "" if by in ([], ["state"]) else hashlib.blake2b("\x1f".join(map(str, stratum)).encode(), digest_size=3).hexdigest()
 
 
 def _strata(frame: pd.DataFrame, rows: np.ndarray, by: list[str]) -> dict[tuple, np.ndarray]:
@@ -435,8 +440,9 @@ def _allocate(totals: dict[tuple, float], n: int, allocation: str | Mapping) -> 
     counts[np.argsort(counts - exact, kind="stable")[:n - counts.sum()]] += 1
     missed = [k for k, c in zip(totals, counts, strict=True) if c == 0]
     if missed:
+        way_out = "or fewer strata" if allocation == "equal" else "fewer strata, or allocation='equal'"
         raise ValueError(f"n = {n} is too few for {len(totals)} strata: {' × '.join(map(str, missed[0]))} would get nobody "
-                         f"({len(missed)} such strata). Take more people{', or fewer strata' if allocation == 'equal' else ", fewer strata, or allocation='equal'"}")
+                         f"({len(missed)} such strata). Take more people, {way_out}")
     return dict(zip(totals, map(int, counts), strict=True))
 
 # %% ../nbs/01_population.ipynb #a13c4660

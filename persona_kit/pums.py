@@ -156,7 +156,7 @@ def _add_work(out: pd.DataFrame, num: pd.DataFrame, text: dict[str, pd.Series]) 
     if "NAICSP" in text:
         out["industry"] = text["NAICSP"].str[:2].map(_NAICS).fillna(-1).where(works, -1)
 
-# %% ../nbs/01c_pums.ipynb #6de89c55
+# %% ../nbs/01c_pums.ipynb #71afb945
 def read_pums(persons: str | os.PathLike | Sequence[str | os.PathLike] | pd.DataFrame, *, prices: float = 1.0) -> pd.DataFrame:
     """Read person files of the ACS PUMS with labels.
 
@@ -207,7 +207,7 @@ def _labelled(raw: pd.DataFrame, prices: float, file: str) -> pd.DataFrame:
     unknown = ~place.isin(list(_FIPS))
     if unknown.any():
         row = int(np.argmax(unknown))
-        raise ValueError(f"{file}, row {row}: {raw['ST' if 'ST' in raw else 'STATE'].iloc[row]!r} is the code of no state (72 is Puerto Rico, which is not covered)")
+        raise ValueError(f"{file}, row {row}: {raw['ST' if 'ST' in raw else 'STATE'].iloc[row]} is the code of no state (72 is Puerto Rico, which is not covered)")
     codes = _codes(raw.reset_index(drop=True), prices)
     if codes.empty:
         raise ValueError(f"{file}: nobody is 18 or older")

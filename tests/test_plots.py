@@ -13,7 +13,8 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from persona_kit.plots import TIER_COLORS, drift_plot, forecast_plot, state_map, state_maps, summary_plot
+from persona_kit.plots import TIER_COLORS, diagnostics_plot, drift_plot, forecast_plot, state_map, state_maps, summary_plot
+from persona_kit.population import diagnostics, us_adults
 from persona_kit.tables import STATES, TableError, data_path
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -261,3 +262,35 @@ def test_colours_stay_apart_for_colour_blind_readers(matrix):
     for colors in (list(TIER_COLORS.values()), mpl.colormaps["RdBu"]([0.1, 0.5, 0.9]), mpl.colormaps["PuOr"]([0.1, 0.5, 0.9])):
         seen = lab(colors, matrix)
         assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) > 25
+
+
+# Diagnostics
+
+
+def samplers():
+    adults = us_adults()
+    return {joint: diagnostics(us_adults(joint=joint).sample(per_state=20, seed=1), adults, attributes=["sex", "education", "race_ethnicity"])
+            for joint in ("census", "independent")}
+
+
+def test_diagnostics_show_the_worst_categories_and_every_pair():
+    tables = samplers()
+    figure = diagnostics_plot(tables, most=5)
+    left, right = figure.axes
+    assert len(left.get_yticks()) == 5 and "furthest off" in left.get_title(loc="left") + left.get_title()
+    worst = pd.concat(tables.values()).query("measure == 'share'").groupby(["attribute", "category"])["difference"].agg(lambda d: d.abs().max()).nlargest(5)
+    assert left.get_yticklabels()[0].get_text().startswith(worst.index[0][1])
+    dots = [line.get_xydata() for line in left.lines if line.get_marker() in ("o", "s")]
+    assert np.abs(np.concatenate(dots)[:, 0]).max() == pytest.approx(100 * worst.iloc[0])
+    pairs = [line for line in right.lines if line.get_marker() in ("o", "s")]
+    assert [len(line.get_xdata()) for line in pairs] == [3, 3]
+    said = figure.get_supxlabel()
+    assert "effective sample size" in said and "design effect" in said and "impossible" in said and said.count("\n") == 1
+    assert len(diagnostics_plot(tables["census"]).axes) == 2
+
+
+def test_diagnostics_plot_refuses():
+    with pytest.raises(TableError, match="no table"):
+        diagnostics_plot({})
+    with pytest.raises(TableError, match="difference"):
+        diagnostics_plot(samplers()["census"].drop(columns="difference"))
