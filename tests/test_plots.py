@@ -269,8 +269,8 @@ def test_colours_stay_apart_for_colour_blind_readers(matrix):
 
 def samplers():
     adults = us_adults()
-    return {joint: diagnostics(us_adults(joint=joint).sample(per_state=20, seed=1), adults, attributes=["sex", "education", "race_ethnicity"])
-            for joint in ("census", "independent")}
+    people = {joint: us_adults(joint=joint).sample(per_state=20, seed=1) for joint in ("census", "independent")}
+    return {joint: diagnostics(drawn, adults, attributes=["sex", "education", "race_ethnicity"]) for joint, drawn in people.items()}
 
 
 def test_diagnostics_show_the_worst_categories_and_every_pair():
@@ -278,7 +278,8 @@ def test_diagnostics_show_the_worst_categories_and_every_pair():
     figure = diagnostics_plot(tables, most=5)
     left, right = figure.axes
     assert len(left.get_yticks()) == 5 and "furthest off" in left.get_title(loc="left") + left.get_title()
-    worst = pd.concat(tables.values()).query("measure == 'share'").groupby(["attribute", "category"])["difference"].agg(lambda d: d.abs().max()).nlargest(5)
+    shares = pd.concat(tables.values()).query("measure == 'share'").groupby(["attribute", "category"])["difference"]
+    worst = shares.agg(lambda d: d.abs().max()).nlargest(5)
     assert left.get_yticklabels()[0].get_text().startswith(worst.index[0][1])
     dots = [line.get_xydata() for line in left.lines if line.get_marker() in ("o", "s")]
     assert np.abs(np.concatenate(dots)[:, 0]).max() == pytest.approx(100 * worst.iloc[0])
