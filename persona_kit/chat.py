@@ -130,8 +130,8 @@ def _explained(path: str) -> Iterator[None]:
         raise ValueError(f"{path} is not a store of replies ({text}); name another file, or move this one away") from e
 
 
-def _packed(row: Sequence) -> dict[str, Any]:
-    return {c: json.loads(v) if c in ("request", "reply", "usage") else v for c, v in zip(_COLUMNS, row, strict=True)}
+def _packed(row: Sequence, columns: tuple[str, ...] = _COLUMNS) -> dict[str, Any]:
+    return {c: json.loads(v) if c in ("request", "reply", "usage") else v for c, v in zip(columns, row, strict=True)}
 
 # %% ../nbs/03_chat.ipynb #8a65c851
 class _Database:
@@ -234,15 +234,15 @@ def _patiently(db: sqlite3.Connection, statement: str, seconds: float = 60) -> N
         time.sleep(0.02)
 
 # %% ../nbs/03_chat.ipynb #81594a91
-def _store_get(store: _Database, keys: list[str]) -> dict[str, dict]:
+def _store_get(store: _Database, keys: list[str], columns: tuple[str, ...] = _COLUMNS) -> dict[str, dict]:
     found: dict[str, dict] = {}
     with store._lock, _explained(store.path):
         db = store._open()
         for i in range(0, len(keys), 500):
             part = keys[i : i + 500]
             marks = ",".join("?" * len(part))
-            rows = db.execute(f"SELECT {', '.join(_COLUMNS)} FROM replies WHERE request_key IN ({marks})", part)
-            found.update((row[0], _packed(row)) for row in rows)
+            rows = db.execute(f"SELECT {', '.join(columns)} FROM replies WHERE request_key IN ({marks})", part)
+            found.update((row[0], _packed(row, columns)) for row in rows)
     return found
 
 # %% ../nbs/03_chat.ipynb #a5d69bc8
@@ -876,7 +876,7 @@ async def _complete(model: _Endpoint, requests: list[Request], progress: bool | 
     resolved = [_resolve(r, model.id, model.defaults) for r in requests]
     keys = [_key(r) for r in resolved]
     distinct = dict(zip(keys, resolved, strict=True))
-    found = await asyncio.to_thread(model.store.get, list(distinct))
+    found = await asyncio.to_thread(_store_get, model.store, list(distinct), tuple(c for c in _COLUMNS if c != "request"))
     todo = {k: r for k, r in distinct.items() if k not in found}
     model._usage["requests"] += len(keys)
     model._usage["stored"] += sum(k in found for k in keys)

@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['META', 'NOT_WORKING', 'OBJECTIVE', 'WORK', 'SUBJECTIVE', 'NARRATIVE', 'TIERS', 'FORMATS', 'Attribute',
-           'tier_attributes', 'render', 'prompt']
+           'tier_attributes', 'render', 'prompt', 'prompter']
 
 # %% ../nbs/04_personas.ipynb #47b0ded1
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from string import Template
 
@@ -221,10 +222,31 @@ def prompt(name: str, **fields: str) -> list[dict[str, str]]:
     FileNotFoundError, ValueError
         If there is no such template; if a field is missing.
     """
-    try:
-        return [{"role": role, "content": Template(text).substitute(fields)} for role, text in _template(name)]
-    except KeyError as e:
-        raise ValueError(f"prompt {name!r} needs a value for ${e.args[0]}; got {', '.join(fields) or 'none'}") from e
+    return prompter(name)(**fields)
+
+
+def prompter(name: str) -> Callable[..., list[dict[str, str]]]:
+    """Return a function that fills in one template, for use many times.
+
+    Parameters
+    ----------
+    name : str
+        As in `prompt`.
+
+    Returns
+    -------
+    callable
+        Takes the fields, returns the messages.
+    """
+    parts = [(role, Template(text)) for role, text in _template(name)]
+
+    def fill(**fields: str) -> list[dict[str, str]]:
+        try:
+            return [{"role": role, "content": text.substitute(fields)} for role, text in parts]
+        except KeyError as e:
+            raise ValueError(f"prompt {name!r} needs a value for ${e.args[0]}; got {', '.join(fields) or 'none'}") from e
+
+    return fill
 
 # %% ../nbs/04_personas.ipynb #5e2aef8a
 def _template(name: str) -> list[tuple[str, str]]:

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from .chat import ChatModel, Request
-from .personas import prompt, render
+from .personas import prompt, prompter, render
 from .surveys import Item, Survey, presidential_election
 from .tables import check, row_seeds, row_uniforms
 
@@ -44,7 +44,10 @@ def option_order(item: Item, seed: int, persona_id: str, draw: int = 0, *, shuff
     """
     if not shuffle:
         return item.shown
-    number = int(row_seeds(seed, persona_id, item.item_id, draw, "order")[0])
+    return _arranged(item, int(row_seeds(seed, persona_id, item.item_id, draw, "order")[0]))
+
+
+def _arranged(item: Item, number: int) -> tuple[str, ...]:
     if item.ordinal:
         return (item.options if number & 1 else item.options[::-1]) + item.refusals
     places = np.random.default_rng(number).permutation(len(item.options))
@@ -72,6 +75,10 @@ def parse_choice(text: str, options: Sequence[str]) -> tuple[int | None, str]:
     status : str
         "ok", "refusal" or "invalid".
     """
+    return _parsed(text, tuple(options)) if isinstance(text, str) and len(text) <= 80 else _parse(text, tuple(options))
+
+
+def _parse(text: str, options: tuple[str, ...]) -> tuple[int | None, str]:
     text = _unwrapped(text)
     bare, letter = text.casefold().strip(_MARKS), text.upper().strip(_MARKS + "<>$_")
     place = _names(options, tags=True).get(re.sub(r"^the | candidate$", "", bare), _names(options).get(bare))
@@ -83,6 +90,9 @@ def parse_choice(text: str, options: Sequence[str]) -> tuple[int | None, str]:
         if found is not None:
             return found
     return _in_words(text, options)
+
+
+_parsed = lru_cache(maxsize=20_000)(_parse)  # short replies repeat
 
 # %% ../nbs/06_simulation.ipynb #baad58ae
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "\u200b": "", "\ufeff": "", "*": "", "`": ""})
@@ -181,6 +191,11 @@ def _opening(text: str, options: Sequence[str]) -> set[int]:
 # %% ../nbs/06_simulation.ipynb #2f074df4
 def _names(options: Sequence[str], *, tags: bool = False) -> dict[str, int]:
     "By which names, in lower case, each option may be called."
+    return _names_of(tuple(options), tags)
+
+
+@lru_cache(maxsize=5_000)
+def _names_of(options: tuple[str, ...], tags: bool) -> dict[str, int]:
     labels: dict[str, set[int]] = {}
     others: dict[str, set[int]] = {}
     for i, option in enumerate(_plain(o) for o in options):
@@ -397,19 +412,21 @@ class _Job:
         self.free = not (model.embedded if constrain is None else constrain)
         self.people = _with_text(personas).to_dict("records")
         self.rows = [(p, item, d) for p in self.people for item in self.survey for d in range(draws)]
-        self.orders = [option_order(item, seed, p["persona_id"], d, shuffle=shuffle) for p, item, d in self.rows]
+        self.keys = list(zip(*((p["persona_id"], item.item_id, d) for p, item, d in self.rows), strict=True))
+        numbers: Any = row_seeds(seed, *self.keys, "order").tolist() if self.rows and shuffle else []
+        self.orders = [_arranged(row[1], n) for row, n in zip(self.rows, numbers, strict=True)] if shuffle else [item.shown for _, item, _ in self.rows]
+        self.fill = prompter("reason" if mode == "reason" else "choice")
         self.thoughts: dict[int, str] = {}
         self.thinking: dict[int, dict] = {}
         self.asked = [i for i, (p, _, _) in enumerate(self.rows) if p.get("status", "ok") == "ok"]
 
     def seeds(self) -> np.ndarray:
-        ids, items, draws = zip(*((p["persona_id"], item.item_id, d) for p, item, d in self.rows), strict=True)
-        return row_seeds(self.seed, ids, items, draws) & 0x7FFFFFFF
+        return row_seeds(self.seed, *self.keys) & 0x7FFFFFFF
 
     def messages(self, i: int) -> list[dict]:
         person, item, _ = self.rows[i]
         options = "\n".join(f"{letter}. {o}" for letter, o in zip(LETTERS, self.orders[i], strict=False))
-        return prompt("reason" if self.mode == "reason" else "choice", persona=person["text"], question=item.text, options=options)
+        return self.fill(persona=person["text"], question=item.text, options=options)
 
     def room(self, least: int) -> int:
         "Tokens for a reply: enough for its form, and more if the model was given more (some think before they answer)."
@@ -460,10 +477,10 @@ def _table(job: _Job, first: pd.DataFrame, last: pd.DataFrame | None) -> pd.Data
     replies = dict(zip(job.asked, first.to_dict("records"), strict=True))
     if last is not None:
         replies |= dict(zip(job.thoughts, last.to_dict("records"), strict=True))
-    keys = zip(*((p["persona_id"], i.item_id, d) for p, i, d in job.rows), strict=True)
-    drawn: Any = row_uniforms(job.seed, *keys, "draw") if job.rows else []
-    rows = [_row(job, i, replies.get(i), float(drawn[i])) for i in range(len(job.rows))]
-    frame = pd.DataFrame(rows, columns=[*_COLUMNS, *[c for c in ("state", "weight") if any(c in p for p in job.people)]])
+    drawn: Any = row_uniforms(job.seed, *job.keys, "draw").tolist() if job.rows and job.mode == "probability" else [0.0] * len(job.rows)
+    rows = [_row(job, i, replies.get(i), drawn[i]) for i in range(len(job.rows))]
+    columns = [*_COLUMNS, *[c for c in ("state", "weight") if any(c in p for p in job.people)]]
+    frame = pd.DataFrame({c: [row.get(c) for row in rows] for c in columns}, columns=columns)
     kinds = {"prompt_tokens": "Int64", "completion_tokens": "Int64", "option": "str", "reason": "str", "request_key": "str"}
     return check(frame.astype(kinds), "answers")
 
@@ -484,7 +501,7 @@ def _row(job: _Job, i: int, reply: dict | None, drawn: float) -> dict[str, Any]:
 
 
 def _total(*tokens) -> int | None:
-    known = [int(t) for t in tokens if not pd.isna(t)]
+    known = [int(t) for t in tokens if isinstance(t, int | np.integer | float) and t == t]
     return sum(known) if known else None
 
 # %% ../nbs/06_simulation.ipynb #20c44e8f

@@ -10,6 +10,7 @@ __all__ = ['STATUSES', 'TABLES', 'STATES', 'TableError', 'check', 'write', 'read
 import hashlib
 import os
 import tempfile
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -182,12 +183,17 @@ def data_path(name: str = "") -> Path:
     FileNotFoundError
         If there is nothing of that name.
     """
-    package = Path(str(files("persona_kit")))
-    folder = next((d for d in (package / "data", package.parent / "data") if d.is_dir()), package / "data")
+    folder = _data_folder()
     path = folder / name
     if not path.exists():
         raise FileNotFoundError(f"no {name!r} among the data of persona_kit ({folder})")
     return path
+
+
+@cache
+def _data_folder() -> Path:
+    package = Path(str(files("persona_kit")))
+    return next((d for d in (package / "data", package.parent / "data") if d.is_dir()), package / "data")
 
 # %% ../nbs/00_tables.ipynb #264a1ce6
 def row_seeds(seed: int, *keys) -> np.ndarray:
