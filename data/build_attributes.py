@@ -10,7 +10,7 @@ employment given sex, age, group, education and marriage, occupation given sex, 
 so on. No table gives such a share, but each published table fixes sums of them. They are found in two steps.
 
 1. For the whole country: a log-linear model without high interactions. Its terms are the shares in a sample of 4,942
-   adults (PUMS 2011), each given one to three attributes, mixed with the overall shares (`PRIOR` persons of them).
+   adults (PUMS 2011), each given one to three attributes, smoothed a little (`PRIOR`).
 2. For each state: these shares, raked to every published table of 2018 that counts the attribute. A table counts
    with shares within its rows, so that a slightly different universe (civilians, persons not in institutions, persons from
    16 years on) does no harm; where it begins at 15 or 16, the never-married or hardly employed minors are taken off first.
@@ -32,13 +32,13 @@ from persona_kit import pums
 from persona_kit.pums import LABELS
 from persona_kit.tables import STATES
 
-PRIOR = 25.0
+PRIOR, PRIOR_OF_PAIRS = 2.0, 10.0
 PASSES = 2000
 PRICES = 251.107 / 224.939  # consumer prices 2018 over 2011 (CPI-U, annual averages)
 
 GROUP5 = ["White", "Black", "Asian", "Hispanic", "rest"]
 GROUP5_OF = [GROUP5.index(g) if g in GROUP5 else 4 for g in GROUPS]
-EDU4_OF = [0, 0, 1, 2, 2, 3, 3]
+EDU4_OF, EDU5_OF = [0, 0, 1, 2, 2, 3, 3], [0, 0, 1, 2, 2, 3, 4]
 LETTER5 = {"H": 0, "B": 1, "D": 2, "I": 3}  # tables by race: white not Hispanic, Black, Asian, Hispanic
 
 ORIGIN, REGION, MARITAL, HOUSEHOLD = (
@@ -50,7 +50,7 @@ LIVES = [0, 1, 1, 2, 2, 4, 5, 3, 4, 5, 6]  # B09021: alone, spouse, partner, chi
 TYPE, CHILDREN, EMPLOYMENT, YESNO = (list(LABELS[n]) for n in ("household_type", "children_at_home", "employment_status", "veteran"))
 OCCUPATION, CLASS, INDUSTRY = (list(LABELS[n]) for n in ("occupation", "class_of_worker", "industry"))
 OCC_LEAF = [5, 6, 8, 9, 10, 12, 13, 14, 15, 17, 18, 20, 22, 23, 24, 25, 26, 28, 29, 31, 32, 33, 35, 36, 37]
-OCC5_OF = [0] * 11 + [1] * 6 + [2] * 2 + [3] * 3 + [4] * 3
+JOB_OF = [0, 0, 1, 1, 1, 2, 0, 2, 2, 3, 7, 4, 5, 5, 4, 4, 4, 6, 7, 8, 8, 8, 9, 9, 9]  # ten kinds; 10 is the armed forces, 11 no job
 EARNED, EARNED_FROM = list(LABELS["earnings"]), np.array(pums.EARNED_FROM)
 B20005_BIN = [1] * 4 + [2] * 4 + [3] * 3 + [4] * 2 + [5] * 2 + [6] * 2 + [7, 8, 9]
 EARNINGS = [
@@ -64,6 +64,9 @@ INSURANCE = list(LABELS["health_insurance"])
 
 AGE2, AGE3 = [0] * 7 + [1] * 3, [0] * 4 + [1] * 3 + [2] * 3  # 18-64, 65+; 18-34, 35-64, 65+
 AGE4 = [0, 0, 1, 1, 1, 2, 2, 3, 3, 3]  # 18-24, 25-44, 45-64, 65+
+AGE5 = [0, 1, 2, 2, 2, 3, 3, 4, 4, 4]  # 18-19, 20-24, 25-44, 45-64, 65+
+GROUP3 = [0, 1, 2, 1, 0]  # white and others, Black and Hispanic, Asian
+HEADS = [0, 1, 3, 5, 6]  # the householders among HOUSEHOLD
 AGE7 = [0, 0, 1, 1, 2, 3, 4, 5, 6, 6]
 VETERAN_AGE = [0, 0, 0, 0, 1, 1, 2, 3, 4, 4]  # 18-34, 35-54, 55-64, 65-74, 75+
 PLACE_AGE = [0, 0, 1, 1, 2, 3, 4, 5, 6, 6]
@@ -88,10 +91,10 @@ def sample(path: Path) -> pd.DataFrame:
     out["language"] = np.where(out["language_at_home"] > 0, 1 + 4 * (out["language_at_home"] - 1) + out["english"] - 1, 0)
     out["married"] = (out["marital"] == 0).astype(int)
     out["children"] = np.where(out["household"].isin([1, 2, 3, 4, 5]), out["children_at_home"], -1)
-    out["job3"] = np.array([0, 1, 0, 2])[out["employment"]]
+    out["edu5"] = np.array(EDU5_OF)[out["education"]]
     out["veteran"] = np.where(out["employment"] == 2, -1, out["veteran"])
-    kind = np.array([*OCC5_OF, -1])[out["occupation"]]
-    out["job"] = np.where(kind >= 0, kind, np.where(out["employment"] == 2, 3, 5))
+    kind = np.array([*JOB_OF, -1])[out["occupation"]]
+    out["job"] = np.where(kind >= 0, kind, np.where(out["employment"] == 2, 10, 11))
     out["earnings"] = np.where(out["work_past_year"] == 1, out["earned"] - 1, 9 + out["earned"])
     least = np.searchsorted(INCOME_TO, EARNED_FROM, side="right")[out["earned"]]  # a household has no less than one member earns
     out["income"] = np.where(out["income"] >= 0, np.maximum(out["income"], least), -1)
@@ -124,7 +127,7 @@ class Attribute:
     sample: str
     zero: np.ndarray | None = None  # cells x categories that cannot be
     margins: list[Margin] = field(default_factory=list)
-    prior: float = PRIOR
+    applies: np.ndarray | None = None  # cells whose people can have the attribute, where not all
 
     def grid(self) -> dict[str, np.ndarray]:
         "The code of each parent in each cell."
@@ -186,13 +189,38 @@ def start(attribute: Attribute, people: pd.DataFrame, weight: np.ndarray) -> np.
     for names in attribute.terms:
         size = [attribute.sizes[attribute.parents.index(n)] for n in names]
         rows = np.ravel_multi_index([grid[n] for n in names], size)
-        of_people = np.ravel_multi_index([known[n].to_numpy() for n in names], size)
-        counts = np.zeros((np.prod(size), k))
-        np.add.at(counts, (of_people, codes), w)
-        n = np.bincount(of_people, minlength=np.prod(size))[:, None]
-        mean = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-300)
-        terms.append(Margin("PUMS", rows, np.arange(k), ((mean * n + attribute.prior * overall) / (n + attribute.prior))[None]))
-    return rake_shares(shares, weight.sum(axis=0, keepdims=True), terms, 60)[0]
+        terms.append(Margin("PUMS", rows, np.arange(k), smoothed(known, codes, w, names, size, overall)[None]))
+    nation = weight.sum(axis=0, keepdims=True) * (1.0 if attribute.applies is None else attribute.applies)
+    shares = rake_shares(shares, nation, terms, 400)
+    worst = max((100 * np.abs(deviations(shares, nation, m)).max(), names) for m, names in zip(terms, attribute.terms, strict=True))
+    if worst[0] > 6:  # some are off because the country of 2018 is composed otherwise than the sample of 2011
+        raise SystemExit(f"{attribute.name}: the terms of the model contradict each other, {' x '.join(worst[1])} by {worst[0]:.1f} points")
+    sys.stdout.write(f"{attribute.name}: terms of the model met to {worst[0]:.1f} points ({' x '.join(worst[1])})\n")
+    return shares[0]
+
+
+def smoothed(known: pd.DataFrame, codes: np.ndarray, w: np.ndarray, names: list[str], size: list[int], overall: np.ndarray) -> np.ndarray:
+    """Shares in the sample by one or more parents.
+
+    Those of a single parent get `PRIOR` persons of the overall shares, those of several `PRIOR_OF_PAIRS` persons of the product of
+    the single ones.
+    """
+
+    def counted(rows: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+        counts = np.zeros((n, len(overall)))
+        np.add.at(counts, (rows, codes), w)
+        return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-300), np.bincount(rows, minlength=n)[:, None]
+
+    product = np.ones((*size, len(overall))) * overall
+    for axis, (name, many) in enumerate(zip(names, size, strict=True)):
+        mean, n = counted(known[name].to_numpy(), many)
+        single = (mean * n + PRIOR * overall) / (n + PRIOR)
+        if len(names) == 1:
+            return single
+        product = product * (single / overall).reshape([many if i == axis else 1 for i in range(len(size))] + [-1])
+    product = product.reshape(-1, len(overall))
+    mean, n = counted(np.ravel_multi_index([known[name].to_numpy() for name in names], size), len(product))
+    return (mean * n + PRIOR_OF_PAIRS * product / product.sum(axis=1, keepdims=True)) / (n + PRIOR_OF_PAIRS)
 
 
 def fit(attribute: Attribute, people: pd.DataFrame, weight: np.ndarray, report: list) -> np.ndarray:
@@ -253,8 +281,9 @@ class Builder:
         group = np.eye(5)[GROUP5_OF]
         self.fine, self.core = fine, np.einsum("sxare,rg->sxage", fine, group)  # group of five, education of seven
         self.noncitizens = np.einsum("sxare,rg->sxage", foreign, group)
-        four = np.eye(4)[EDU4_OF]
+        four, five = np.eye(4)[EDU4_OF], np.eye(5)[EDU5_OF]
         self.core4, self.noncitizens4 = self.core @ four, self.noncitizens @ four
+        self.core5, self.noncitizens5 = self.core @ five, self.noncitizens @ five
         self.report: list = []
         self.out: dict[str, tuple[Attribute, np.ndarray]] = {}
         self.overall: dict[str, np.ndarray] = {}  # persons by state and category
@@ -270,58 +299,42 @@ class Builder:
 
     def origin(self) -> None:
         a = Attribute(
-            "origin", ORIGIN, ["sex", "age", "group", "edu4"], [2, 10, 5, 4], [["age", "group"], ["edu4", "group"], ["sex"]], "origin"
+            "origin", ORIGIN, ["sex", "age", "group", "edu5"], [2, 10, 5, 5], [["age", "group"], ["edu5", "group"], ["sex"]], "origin"
         )
         grid, t = a.grid(), self.tables
         places = [list(range(at, at + 11)) for at in (14, 26, 38, 50)]  # by age: own state, another, native abroad, foreign born
         ages = [[i] for i in range(2, 6)] + [[6, 7, 8], [9], [10]]
         by_age = [[[p[i] for i in age] for p in places] for age in ages]
         native = {"": ([9, 20], [11, 22], [12, 23])} | {letter: ([9, 20], [11, 22], [12, 23]) for letter in LETTER5}
-        place_column = np.array([0, 1, 2, 3, 3])
-        citizen_column = np.array([0, 0, 0, 1, 2])
-        cells = 2 * 10 * 5 * 4
-        share = np.divide(self.noncitizens4, self.core4, out=np.zeros_like(self.core4), where=self.core4 > 0).reshape(51, cells)
+        place_column, citizen_column = np.array([0, 1, 2, 3, 3]), np.array([0, 0, 0, 1, 2])
+        share = divided(self.noncitizens5, self.core5).reshape(51, -1)
+        schooling = block(t, "B06009", [[[i + at] for at in (8, 14, 20, 26)] for i in range(5)])
         a.margins = [
             Margin("B06001", rows_of(grid, age=PLACE_AGE), place_column, block(t, "B06001", by_age)),
-            Margin(
-                "B06009",
-                np.where(grid["age"] >= 2, rows_of(grid, edu4=range(4)), -1),
-                place_column,
-                block(t, "B06009", [[[i + at for i in row] for at in (8, 14, 20, 26)] for row in ([0], [1], [2], [3, 4])]),
-            ),
+            Margin("B06009", np.where(grid["age"] >= 2, grid["edu5"], -1), place_column, schooling),
         ]
         for letter, three in native.items():
             rows = grid["sex"] if not letter else by_group(grid, letter, sex=range(2))
-            a.margins.append(
-                Margin("B05003" + letter, rows, citizen_column, block(t, "B05003" + letter, [[[k[x]] for k in three] for x in (0, 1)]))
-            )
-        a.margins.append(
-            Margin("citizens of the electorates", np.arange(cells), np.array([0, 0, 0, 0, 1]), np.stack([1 - share, share], axis=2))
-        )
-        self.p_origin = self.add(a, self.core4)
+            counts = block(t, "B05003" + letter, [[[k[x]] for k in three] for x in (0, 1)])
+            a.margins.append(Margin("B05003" + letter, rows, citizen_column, counts))
+        both = np.stack([1 - share, share], axis=2)
+        a.margins.append(Margin("citizens of the electorates", np.arange(share.shape[1]), np.array([0, 0, 0, 0, 1]), both))
+        self.w_origin = self.core5[..., None] * self.add(a, self.core5)
 
     def region(self) -> None:
-        a = Attribute("region", REGION, ["group", "age2", "citizen"], [5, 2, 2], [["group", "citizen"], ["age2"]], "region")
         self.people["age2"] = np.array(AGE2)[self.people["age"]]
-        foreign = self.core4[..., None] * self.p_origin[..., 3:]
-        weight = np.einsum("sxagec,ab->sgbc", foreign, np.eye(2)[AGE2])
-        self.foreign = weight
+        a = Attribute("region", REGION, ["group", "age2", "citizen"], [5, 2, 2], [["group", "citizen"], ["age2"]], "region")
+        weight = np.einsum("sxagec,ab->sgbc", self.w_origin[..., 3:], np.eye(2)[AGE2])
         a.margins = [Margin("DP02", np.zeros(20, int), np.arange(6), dp(self.tables, "DP02", list(range(104, 110))))]
         self.p_region = self.add(a, weight)
 
     def language(self) -> None:
         self.people["born"] = np.where(self.people["origin"] >= 3, self.people["region"] + 1, 0)
-        a = Attribute(
-            "language",
-            LANGUAGE,
-            ["born", "group", "age2", "edu2"],
-            [7, 5, 2, 2],
-            [["born", "group"], ["age2"], ["born", "edu2"]],
-            "language",
-        )
-        age, school = np.eye(2)[AGE2], np.eye(2)[[0, 0, 1, 1]]
-        native = np.einsum("sxage,ab,ef->sgbf", self.core4 * self.p_origin[..., :3].sum(axis=-1), age, school)[:, None]
-        foreign = np.einsum("sxagec,ab,ef->sgbcf", self.core4[..., None] * self.p_origin[..., 3:], age, school)
+        terms = [["born", "group"], ["age2"], ["born", "edu2"]]
+        a = Attribute("language", LANGUAGE, ["born", "group", "age2", "edu2"], [7, 5, 2, 2], terms, "language")
+        age, school = np.eye(2)[AGE2], np.eye(2)[[0, 0, 1, 1, 1]]
+        native = np.einsum("sxage,ab,ef->sgbf", self.w_origin[..., :3].sum(axis=-1), age, school)[:, None]
+        foreign = np.einsum("sxagec,ab,ef->sgbcf", self.w_origin[..., 3:], age, school)
         abroad = np.einsum("sgbcf,sgbcr->srgbf", foreign, self.p_region)
         numbers = [[[at], *[[at + 2 + 5 * t + e] for t in range(4) for e in range(4)]] for at in (25, 47)]
         a.margins = [Margin("B16004", a.grid()["age2"], np.arange(17), block(self.tables, "B16004", numbers))]
@@ -332,130 +345,107 @@ class Builder:
     def marital(self) -> None:
         zero = np.zeros((2, 10, 5, 4, 6), bool)
         zero[:, 0, :, :, 3:5] = True
-        a = Attribute(
-            "marital_status",
-            MARITAL,
-            ["sex", "age", "group", "edu4"],
-            [2, 10, 5, 4],
-            [["sex", "age"], ["group", "sex"], ["edu4", "group"]],
-            "marital",
-            zero.reshape(-1, 6),
-        )
+        terms = [["sex", "age"], ["group", "sex"], ["edu4", "group"]]
+        a = Attribute("marital_status", MARITAL, ["sex", "age", "group", "edu4"], [2, 10, 5, 4], terms, "marital", zero.reshape(-1, 6))
         grid, t = a.grid(), self.tables
         bands = [[0], [1], [2], [3], [4, 5], [6, 7], [8, 9], [10], [11], [12]]
         bases = (20, 51, 36, 66, 81, 4)  # spouse present, other absent, separated, widowed, divorced, never married: the 15-17 of each
         ages = [[[base + shift + 1 + i for i in band] for base in bases] for shift in (0, 93) for band in bands]
         a.margins = [Margin("B12002", rows_of(grid, sex=range(2), age=range(10)), np.arange(6), block(t, "B12002", ages))]
-        columns = np.array([0, 0, 1, 2, 3, 4])
         for letter in LETTER5:
             counts = block(t, "B12002" + letter, [[[s + 1], [s + 2], [s + 3], [s + 4], [s]] for s in (3, 9)])
-            minors = block(t, "B01001" + letter, [[[6]], [[21]]])[..., 0]
-            counts[..., 4] = np.maximum(counts[..., 4] - minors, 0)
-            a.margins.append(Margin("B12002" + letter, by_group(grid, letter, sex=range(2)), columns, counts))
+            young = block(t, "B01001" + letter, [[[6]], [[21]]])[..., 0]
+            counts[..., 4] = np.maximum(counts[..., 4] - young, 0)
+            a.margins.append(Margin("B12002" + letter, by_group(grid, letter, sex=range(2)), np.array([0, 0, 1, 2, 3, 4]), counts))
         self.p_marital = self.add(a, self.core4)
 
     def household(self) -> None:
         sizes, k = [2, 10, 5, 6], len(HOUSEHOLD)
         zero = np.zeros((*sizes, k), bool)
         zero[:, :, :, 1:, [1, 2]] = True  # not married, or spouse absent
-        zero[:, :, :, 0, [0, 3, 4]] = True
-        zero[:, 9, :, :, 7] = True
+        zero[:, :, :, 0, [0, 3, 4, 5, 6, 10]] = True
+        zero[:, 8:, :, :, 7] = True
+        terms = [["sex", "age"], ["group"], ["marital", "sex"], ["age", "marital"]]
         a = Attribute(
-            "household_relationship",
-            HOUSEHOLD,
-            ["sex", "age", "group", "marital"],
-            sizes,
-            [["sex", "age"], ["group"], ["marital", "sex"]],
-            "household",
-            zero.reshape(-1, k),
+            "household_relationship", HOUSEHOLD, ["sex", "age", "group", "marital"], sizes, terms, "household", zero.reshape(-1, k)
         )
         grid, t = a.grid(), self.tables
+        weight = np.einsum("sxage,sxagem->sxagm", self.core4, self.p_marital)
+
+        def among(table: str, rows: np.ndarray, categories: list[int], counts: np.ndarray) -> Margin:
+            "So many persons in these categories, of all in each row."
+            all_of = np.stack([weight.reshape(51, -1)[:, rows == r].sum(axis=1) for r in range(counts.shape[1])], axis=1)
+            columns = np.where(np.isin(np.arange(k), categories), 0, 1)
+            return Margin(table, rows, columns, np.stack([counts, np.maximum(all_of - counts, 0)], axis=2))
+
         counts = block(t, "B09021", [[[at + i] for i in range(6)] for at in (9, 16, 23)])
         adults = np.einsum("sxage,ab->sb", self.core4, np.eye(3)[AGE3])
         counts = np.concatenate([counts, np.maximum(adults - counts.sum(axis=2), 0)[..., None]], axis=2)
-        alone = block(t, "B11010", [[[4], [5]], [[11], [12]]]).reshape(51, 4, 1)
-        weight = np.einsum("sxage,sxagem->sxagm", self.core4, self.p_marital)
-        all_of = np.einsum("sxagm,ab->sxb", weight, np.eye(2)[AGE2]).reshape(51, 4, 1)
-        heads = dp(t, "DP02", [4, 6, 8, 11, 10])  # married couples, other families by sex, one person, all not families
-        heads = np.concatenate([heads[:, :, :1], heads[:, :, 1:3].sum(axis=2, keepdims=True), heads[:, :, 4:] - heads[:, :, 3:4]], axis=2)
-        spouses = dp(t, "DP02", [19])
-        everyone = weight.sum(axis=(1, 2, 3, 4))[:, None, None]
-        one = np.concatenate([spouses, everyone - spouses], axis=2)
-        partners = dp(t, "DP02", [23])
+        alone = block(t, "B11010", [[[4], [5]], [[11], [12]]]).reshape(51, 4)
+        self.not_alone = dp(t, "B11010", [6, 13])[:, 0]
+        everybody, by_sex = np.zeros(len(grid["sex"]), int), grid["sex"]
         a.margins = [
             Margin("B09021", rows_of(grid, age=AGE3), np.array(LIVES), counts),
-            Margin(
-                "B11010", rows_of(grid, sex=range(2), age=AGE2), np.array([0, *[1] * 10]), np.concatenate([alone, all_of - alone], axis=2)
-            ),
-            Margin("DP02 spouses", np.zeros(len(grid["sex"]), int), np.array([1, 1, 0, *[1] * 8]), one),
-            Margin(
-                "DP02 partners",
-                np.zeros(len(grid["sex"]), int),
-                np.array([1, 1, 1, 1, 0, *[1] * 6]),
-                np.concatenate([partners, everyone - partners], 2),
-            ),
+            among("B11010 alone", rows_of(grid, sex=range(2), age=AGE2), [0], alone),
+            among("DP02 spouses", everybody, [2], dp(t, "DP02", [19])[:, 0]),
+            among("DP02 partners", everybody, [4], dp(t, "DP02", [23])[:, 0]),
+            among("DP02 couples", everybody, [1], dp(t, "DP02", [4])[:, 0]),
+            among("DP02 and B11010 other householders", by_sex, [3, 5, 6], dp(t, "DP02", [6, 8])[:, 0] + self.not_alone),
+            among("B19037 householders", rows_of(grid, age=AGE4), HEADS, dp(t, "B19037", [2, 19, 36, 53])[:, 0]),
         ]
-        self.heads = heads
         self.p_household = self.add(a, weight)
         self.w_household = weight[..., None] * self.p_household  # sex, age, group, marital, relationship
 
+    def children(self) -> None:
+        sizes = [2, 10, 5, 11]
+        zero = np.zeros((*sizes, 4), bool)
+        zero[:, 8:, :, :, 1:] = True
+        zero[:, 0, :, :, 3] = True
+        zero[..., [0, 6, 7, 8, 9, 10], 1:] = True
+        terms = [["sex", "age"], ["group"], ["household", "sex"]]
+        a = Attribute("children_at_home", CHILDREN, ["sex", "age", "group", "household"], sizes, terms, "children", zero.reshape(-1, 4))
+        a.applies = np.isin(a.grid()["household"], [1, 2, 3, 4, 5])
+        grid = a.grid()
+        weight = np.einsum("sxagmh->sxagh", self.w_household)
+        counts = dp(self.tables, "DP02", [4, 5, 6, 7, 8, 9])[:, 0]
+        heads = weight[..., [3, 5]].sum(axis=(2, 3, 4))
+        with_own = np.stack([counts[:, 1], counts[:, 3], counts[:, 5]], 1)
+        without = np.maximum(np.stack([counts[:, 0], heads[:, 0], heads[:, 1]], 1) - with_own, 0)
+        rows = np.where(np.isin(grid["household"], [1, 2]), 0, np.where(np.isin(grid["household"], [3, 5]), 1 + grid["sex"], -1))
+        a.margins = [Margin("DP02 children", rows, np.array([0, 1, 1, 1]), np.stack([without, with_own], 2))]
+        p = self.add(a, weight)
+        self.w_kids = np.einsum("sxagh,sxaghk,kc->sxhc", weight, p, np.eye(2)[[0, 1, 1, 1]])
+
     def household_type(self) -> None:
-        zero = np.ones((2, 11, 6), bool)
+        zero = np.ones((2, 11, 2, 6), bool)
         for x in range(2):
             for h, types in enumerate([[3], [0], [0], [1 + x, 4], [1, 2, 4], [1 + x], [4], [0, 1, 2], [0, 1, 2], [0, 1, 2, 4], [5]]):
-                zero[x, h, types] = False
-        a = Attribute("household_type", TYPE, ["sex", "household"], [2, 11], [["household", "sex"]], "type", zero.reshape(-1, 6))
-        weight = np.einsum("sxagmh->sxh", self.w_household)
-        head = weight * np.isin(np.arange(11), [0, 1, 3, 5, 6])
-        numbers = dp(self.tables, "DP02", [4, 6, 8, 11, 10])
-        numbers[..., 4] -= numbers[..., 3]
-        rows = np.where(np.isin(a.grid()["household"], [3]), 0, -1)
-        # Of the householders with a partner, those who are no family: all such householders but the ones who live with others.
-        partner = head[:, :, 3].sum(axis=1)
-        lone = np.clip(numbers[:, 0, 4] - head[:, :, 6].sum(axis=1), 0.1 * partner, 0.9 * partner)
-        a.margins = [
-            Margin("DP02 types", rows, np.array([-1, 0, 0, -1, 1, -1]), np.stack([partner - lone, lone], 1)[:, None], head.reshape(51, -1))
-        ]
-        self.add(a, weight)
-
-    def children(self) -> None:
-        zero = np.zeros((10, 5, 11, 4), bool)
-        zero[8:, :, :, 1:] = True
-        zero[:, :, [0, 6, 7, 8, 9, 10], 1:] = True
+                zero[x, h, :, types] = False
+        zero[:, [3, 4], 1, 4] = True  # own children make a family
+        self.people["kids"] = (self.people["children_at_home"] > 0).astype(int)
         a = Attribute(
-            "children_at_home",
-            CHILDREN,
-            ["age", "group", "household"],
-            [10, 5, 11],
-            [["age"], ["group"], ["household"]],
-            "children",
-            zero.reshape(-1, 4),
+            "household_type", TYPE, ["sex", "household", "kids"], [2, 11, 2], [["household", "sex", "kids"]], "type", zero.reshape(-1, 6)
         )
-        grid = a.grid()
-        weight = np.einsum("sxagmh->sagh", self.w_household)
-        both = np.array([-1, 0, 0, 1, 1, 1, -1, -1, -1, -1, -1])[grid["household"]]
-        counts = dp(self.tables, "DP02", [4, 5, 6, 7, 8, 9])[:, 0]
-        couples = np.stack([counts[:, 0] - counts[:, 1], counts[:, 1]], 1)
-        others_with = counts[:, 3] + counts[:, 5]
-        heads = weight[:, :, :, [3, 5]].sum(axis=(1, 2, 3))
-        others = np.stack([np.maximum(heads - others_with, 0), others_with], 1)
-        self_or_spouse = np.isin(grid["household"], [1, 2, 3, 5])
-        a.margins = [Margin("DP02 children", np.where(self_or_spouse, both, -1), np.array([0, 1, 1, 1]), np.stack([couples, others], 1))]
-        self.add(a, weight)
+        grid, partner = a.grid(), self.w_kids[:, :, 3].sum(axis=2)
+        # Householders with a partner who are no family: all householders of nonfamilies but the ones who live with others.
+        lone = np.clip(self.not_alone - self.w_kids[:, :, 6].sum(axis=2), 0.02 * partner, 0.98 * self.w_kids[:, :, 3, 0])
+        rows = np.where(grid["household"] == 3, grid["sex"], -1)
+        a.margins = [Margin("B11010 not alone", rows, np.array([-1, 0, 0, -1, 1, -1]), np.stack([partner - lone, lone], 2))]
+        self.add(a, self.w_kids)
 
     # Work
 
     def employment(self) -> None:
-        zero = np.zeros((2, 10, 5, 4, 2, 4), bool)
-        zero[:, 7:, :, :, :, 2] = True
+        sizes = [2, 10, 5, 4, 4]
+        zero = np.zeros((*sizes, 4), bool)
+        zero[:, 7:, ..., 2] = True
+        zero[:, :, :, 0, :, 2] = True
+        self.people["home"] = np.select(
+            [self.people["household"] == 10, self.people["marital"] == 0, self.people["household"] == 7], [2, 1, 3], 0
+        )
+        terms = [["sex", "age"], ["group", "sex"], ["edu4", "sex"], ["home", "sex"], ["age", "edu4"], ["age", "home"]]
         a = Attribute(
-            "employment_status",
-            EMPLOYMENT,
-            ["sex", "age", "group", "edu4", "married"],
-            [2, 10, 5, 4, 2],
-            [["sex", "age"], ["group", "sex"], ["edu4", "sex"], ["married", "sex"], ["age", "edu4"]],
-            "employment",
-            zero.reshape(-1, 4),
+            "employment_status", EMPLOYMENT, ["sex", "age", "group", "edu4", "home"], sizes, terms, "employment", zero.reshape(-1, 4)
         )
         grid, t = a.grid(), self.tables
         four = [4, 5, 2, 6]  # employed, unemployed, armed forces, not in labor force: offsets within a block of seven
@@ -478,24 +468,31 @@ class Builder:
             old = block_or_zero(t, "C23002" + letter, [[[s + 2], [s + 3], [], [s + 4]] for s in (10, 23)])
             rows = by_group(grid, letter, sex=range(2), age=AGE2)
             a.margins.append(Margin("C23002" + letter, rows, np.arange(4), np.stack([young, old], 2).reshape(51, 4, 4)))
-        weight = np.stack([self.core4 * self.p_marital[..., 1:].sum(axis=-1), self.core4 * self.p_marital[..., 0]], axis=-1)
-        self.p_employment = self.add(a, weight)
-        self.w_employment = weight[..., None] * self.p_employment  # sex, age, group, edu4, married, status
+        living = np.einsum("sxage,sxagem,sxagmh->sxagemh", self.core4, self.p_marital, self.p_household)
+        home = np.zeros((6, 11, 4))
+        home[..., 0] = 1
+        home[0, :] = home[:, 10] = home[1:, 7] = 0
+        home[0, :, 1] = home[:, 10, 2] = home[1:, 7, 3] = 1
+        home[0, 10, 1] = 0
+        with_of = np.zeros((11, 4))
+        with_of[np.arange(10), WITH_OF[:10]] = 1
+        heads = with_of * np.isin(np.arange(11), HEADS)[:, None]
+        weight = np.einsum("sxagemh,mhk->sxagek", living, home)
+        self.living = [np.einsum("sxagemh,mhk,hw->sxagkw", living, home, of, optimize=True) for of in (with_of, heads)]
+        self.w_employment = weight[..., None] * self.add(a, weight)  # sex, age, group, edu4, home, status
+        self.w_status = self.w_employment.sum(axis=-2)
 
     def veteran(self) -> None:
-        zero = np.zeros((2, 10, 5, 2), bool)
-        zero[:, 0, :, 1] = True
-        a = Attribute("veteran", YESNO, ["sex", "age", "group"], [2, 10, 5], [["sex", "age"], ["group"]], "veteran", zero.reshape(-1, 2))
+        zero = np.zeros((2, 10, 5, 2, 2), bool)
+        zero[:, 0, ..., 1] = True
+        terms = [["sex", "age"], ["group"], ["citizen"]]
+        a = Attribute("veteran", YESNO, ["sex", "age", "group", "citizen"], [2, 10, 5, 2], terms, "veteran", zero.reshape(-1, 2))
         grid, t = a.grid(), self.tables
-        weight = np.einsum("sxagemj->sxag", self.w_employment[..., [0, 1, 3]])
-        a.margins = [
-            Margin(
-                "B21001",
-                rows_of(grid, sex=range(2), age=VETERAN_AGE),
-                np.arange(2),
-                block(t, "B21001", [[[s + 3 * i + 1], [s + 3 * i]] for s in (8, 26) for i in range(5)]),
-            )
-        ]
+        civilians = self.w_status[..., [0, 1, 3]].sum(axis=-1)
+        foreign = (civilians * divided(self.noncitizens4, self.core4)).sum(axis=-1)
+        weight = np.stack([civilians.sum(axis=-1) - foreign, foreign], axis=-1)
+        numbers = [[[s + 3 * i + 1], [s + 3 * i]] for s in (8, 26) for i in range(5)]
+        a.margins = [Margin("B21001", rows_of(grid, sex=range(2), age=VETERAN_AGE), np.arange(2), block(t, "B21001", numbers))]
         for letter in LETTER5:
             counts = block(t, "B21001" + letter, [[[s + 3 * i + 1], [s + 3 * i]] for s in (4, 20) for i in range(5)])
             a.margins.append(Margin("B21001" + letter, by_group(grid, letter, sex=range(2), age=VETERAN_AGE), np.arange(2), counts))
@@ -505,191 +502,133 @@ class Builder:
         zero = np.zeros((2, 4, 5, 7, 25), bool)
         zero[:, :, :, :2, [6, 9]] = True
         self.people["age4"] = np.array(AGE4)[self.people["age"]]
+        terms = [["sex"], ["education"], ["group"], ["age4"]]
         a = Attribute(
-            "occupation",
-            OCCUPATION,
-            ["sex", "age4", "group", "education"],
-            [2, 4, 5, 7],
-            [["sex", "edu4"], ["group"], ["age4"]],
-            "occupation",
-            zero.reshape(-1, 25),
+            "occupation", OCCUPATION, ["sex", "age4", "group", "education"], [2, 4, 5, 7], terms, "occupation", zero.reshape(-1, 25)
         )
-        a.terms = [["sex"], ["education"], ["group"], ["age4"]]
-        share = self.p_employed_fine()
+        share = divided(self.w_status[..., 0], self.core4)[..., EDU4_OF]
         weight = np.einsum("sxage,ab->sxbge", self.core * share, np.eye(4)[AGE4])
-        a.margins = [
-            Margin("C24010", a.grid()["sex"], np.arange(25), block(self.tables, "C24010", [[[i + s] for i in OCC_LEAF] for s in (0, 36)]))
-        ]
-        self.p_occupation = self.add(a, weight)
-        self.w_occupation = weight
-
-    def p_employed_fine(self) -> np.ndarray:
-        "Share of the employed by sex, age, group and education of seven: that of the education of four."
-        yes = self.w_employment[..., 0].sum(axis=-1)
-        share = np.divide(yes, self.core4, out=np.zeros_like(yes), where=self.core4 > 0)
-        return share[..., EDU4_OF]
+        numbers = [[[i + s] for i in OCC_LEAF] for s in (0, 36)]
+        a.margins = [Margin("C24010", a.grid()["sex"], np.arange(25), block(self.tables, "C24010", numbers))]
+        self.w_occupation = weight[..., None] * self.add(a, weight)
+        of_four = np.einsum("sxbgeo,oj,ef->sxbgfj", self.w_occupation, np.eye(10)[JOB_OF], np.eye(4)[EDU4_OF], optimize=True)
+        self.kind = (of_four / np.maximum(of_four.sum(axis=-1, keepdims=True), 1e-300))[:, :, AGE4]  # of job, by sex, age, group, edu4
 
     def industry(self) -> None:
-        a = Attribute("industry", INDUSTRY, ["occupation", "sex"], [25, 2], [["occupation"], ["sex"]], "industry", prior=5)
-        weight = np.einsum("sxbge,sxbgeo->sox", self.w_occupation, self.p_occupation)
+        a = Attribute("industry", INDUSTRY, ["occupation", "sex"], [25, 2], [["occupation"], ["sex"]], "industry")
+        weight = np.einsum("sxbgeo->sox", self.w_occupation)
         a.margins = [Margin("DP03 industry", np.zeros(50, int), np.arange(13), dp(self.tables, "DP03", list(range(33, 46))))]
         self.w_industry = np.einsum("sox,soxi->soi", weight, self.add(a, weight))
 
-    def work_class(self) -> None:
-        a = Attribute("class_of_worker", CLASS, ["occupation", "industry"], [25, 13], [["occupation"], ["industry"]], "class", prior=5)
-        a.margins = [Margin("DP03 class", np.zeros(325, int), np.arange(4), dp(self.tables, "DP03", [47, 48, 49, 50]))]
-        self.add(a, self.w_industry)
-
     def earnings(self) -> None:
-        sizes = [2, 4, 5, 4, 6]
-        a = Attribute(
-            "earnings",
-            EARNINGS,
-            ["sex", "age4", "group", "edu4", "job"],
-            sizes,
-            [["sex", "job"], ["age4", "job"], ["group"], ["edu4", "sex"]],
-            "earnings",
-        )
-        grid, t = a.grid(), self.tables
-        four = np.eye(4)[EDU4_OF]
-        occupied = np.einsum("sxbge,sxbgeo,oj,ef->sxbgfj", self.w_occupation, self.p_occupation, np.eye(5)[OCC5_OF], four, optimize=True)
-        others = np.einsum("sxagemj,ab->sxbgej", self.w_employment, np.eye(4)[AGE4])
-        weight = np.concatenate([occupied, others[..., 1:].sum(axis=-1, keepdims=True)], axis=-1)
-        weight[..., 3] += others[..., 2]  # the armed forces stand with construction and maintenance
-        weight[..., 5] -= others[..., 2]
+        sizes = [2, 5, 3, 4, 12]
+        zero = np.zeros((*sizes, 19), bool)
+        zero[..., 10, 9] = True  # the armed forces are paid
+        zero[:, 0, ..., [7, 8, 17, 18]] = True  # and nobody of 18 or 19 has 75,000 or more
+        self.people["age5"], self.people["group3"] = np.array(AGE5)[self.people["age"]], np.array(GROUP3)[self.people["group"]]
+        terms = [["sex", "job"], ["age5", "job"], ["group3"], ["edu4", "sex"], ["age5", "edu4"]]
+        a = Attribute("earnings", EARNINGS, ["sex", "age5", "group3", "edu4", "job"], sizes, terms, "earnings", zero.reshape(-1, 19))
+        weight = np.einsum("sxagej,ab,gh->sxbhej", self.jobs(self.w_status), np.eye(5)[AGE5], np.eye(3)[GROUP3])
         numbers = []
         for s in (0, 47):
             full = [[s + 6 + i for i in range(20) if B20005_BIN[i] == b] for b in range(1, 10)]
             part = [[s + 29 + i for i in range(20) if B20005_BIN[i] == b] for b in range(1, 10)]
             numbers.append([*full, [s + 27], *part])
-        counts = block(t, "B20005", numbers)
+        counts = block(self.tables, "B20005", numbers)
         # The table begins at 16: minors of 16 and 17, most of whom earned nothing and the others a little, are taken off.
-        young = 2 / 3 * block(t, "B01001", [[[6]], [[30]]])
+        young = 2 / 3 * block(self.tables, "B01001", [[[6]], [[30]]])
         counts = np.maximum(counts - young * np.array([0.0] * 9 + [1 - self.minors_earning, self.minors_earning] + [0.0] * 8), 0)
-        a.margins = [Margin("B20005", grid["sex"], np.arange(19), counts)]
-        self.p_earnings = self.add(a, weight)
+        a.margins = [Margin("B20005", a.grid()["sex"], np.arange(19), counts)]
+        p = self.add(a, weight)
+        level = np.zeros((19, 10))
+        level[np.arange(19), [*range(1, 10), 0, *range(1, 10)]] = 1
+        self.p_earned = (p @ level)[:, :, AGE5][:, :, :, GROUP3]  # level by sex, age, group, edu4, job
+        paid = np.einsum("sxagej,sxagejl->sjl", self.jobs(self.w_status), self.p_earned)
+        self.paid = 1 - divided(paid[..., 0], paid.sum(axis=-1))  # share with earnings, by state and kind of job
+
+    def jobs(self, status: np.ndarray) -> np.ndarray:
+        "Persons by sex, age, group, education (and what stands between) and kind of job, from persons by status in the last place."
+        between = status.ndim - 6
+        kind = self.kind.reshape(*self.kind.shape[:5], *[1] * between, 10)
+        others = np.stack([status[..., 2], status[..., 1] + status[..., 3]], axis=-1)
+        return np.concatenate([status[..., 0][..., None] * kind, others], axis=-1)
+
+    def work_class(self) -> None:
+        zero = np.zeros((25, 13, 2, 4), bool)
+        zero[:, 12, :, [0, 2, 3]] = True  # public administration is government
+        self.people["paid"] = (self.people["earned"] > 0).astype(int)
+        terms = [["occupation"], ["industry"], ["paid"]]
+        a = Attribute("class_of_worker", CLASS, ["occupation", "industry", "paid"], [25, 13, 2], terms, "class", zero.reshape(-1, 4))
+        paid = self.paid[:, JOB_OF][:, :, None]
+        weight = np.stack([self.w_industry * (1 - paid), self.w_industry * paid], axis=-1)
+        a.margins = [Margin("DP03 class", np.zeros(650, int), np.arange(4), dp(self.tables, "DP03", [47, 48, 49, 50]))]
+        self.add(a, weight)
 
     def income(self) -> None:
+        """Household income, given with whom one lives, age, group and own earnings.
+
+        Given sex, age, group and home (spouse, group quarters, parents, else), household and earnings are taken as independent.
+        """
         sizes = [4, 4, 5, 10]
         zero = np.zeros((*sizes, 11), bool)
         zero[:] = INCOME_TO[None, :] <= EARNED_FROM[:, None]
-        a = Attribute(
-            "household_income",
-            INCOME,
-            ["with", "age4", "group", "earned"],
-            sizes,
-            [["with", "age4"], ["group"], ["earned", "with"]],
-            "income",
-            zero.reshape(-1, 11),
-        )
+        terms = [["with", "age4"], ["group"], ["earned", "with"]]
+        a = Attribute("household_income", INCOME, ["with", "age4", "group", "earned"], sizes, terms, "income", zero.reshape(-1, 11))
         grid, t = a.grid(), self.tables
-        weight, heads = self.living_by_earned()
+        earned = np.einsum("sxagekj,sxagejl->sxagkl", self.jobs(self.w_employment), self.p_earned, optimize=True)
+        earned = earned / np.maximum(earned.sum(axis=-1, keepdims=True), 1e-300)
+        both = [np.einsum("sxagkw,sxagkl,ab->swbgl", of, earned, np.eye(4)[AGE4], optimize=True) for of in self.living]
         numbers = [[[at + i for i in range(16) if B19001_BIN[i] == b] for b in range(11)] for at in (3, 20, 37, 54)]
-        a.margins = [Margin("B19037", grid["age4"], np.arange(11), block(t, "B19037", numbers), heads.reshape(51, -1))]
+        heads = both[1].reshape(51, -1)
+        a.margins = [Margin("B19037", grid["age4"], np.arange(11), block(t, "B19037", numbers), heads)]
         for letter in LETTER5:
             counts = block(t, "B19001" + letter, [[[2 + i for i in range(16) if B19001_BIN[i] == b] for b in range(11)]])
-            a.margins.append(Margin("B19001" + letter, by_group(grid, letter, age4=[0] * 4), np.arange(11), counts, heads.reshape(51, -1)))
-        self.add(a, weight)
-
-    def living_by_earned(self) -> tuple[np.ndarray, np.ndarray]:
-        """Persons, and householders, by with whom they live, age, group and earnings.
-
-        Given sex, age, group and whether a spouse is present, household and earnings are taken as independent.
-        """
-        b = np.eye(4)[AGE4]
-        job = np.zeros((51, 2, 10, 5, 4, 2, 6))
-        split = np.einsum(
-            "sxbge,sxbgeo,oj,ef->sxbgfj", self.w_occupation, self.p_occupation, np.eye(5)[OCC5_OF], np.eye(4)[EDU4_OF], optimize=True
-        )
-        split = split / np.maximum(split.sum(axis=-1, keepdims=True), 1e-300)
-        job[..., :5] = self.w_employment[..., 0][..., None] * split[:, :, AGE4][..., None, :]
-        job[..., 3] += self.w_employment[..., 2]
-        job[..., 5] = self.w_employment[..., 1] + self.w_employment[..., 3]
-        level = np.zeros((19, 10))
-        level[np.arange(19), [*range(1, 10), 0, *range(1, 10)]] = 1
-        earned = np.einsum("sxagemj,sxagejk,kl->sxagml", job, self.p_earnings[:, :, AGE4], level, optimize=True)
-        earned = earned / np.maximum(earned.sum(axis=-1, keepdims=True), 1e-300)
-        with_of = np.zeros((11, 4))
-        with_of[np.arange(10), WITH_OF[:10]] = 1
-        head_of = with_of * np.isin(np.arange(11), [0, 1, 3, 5, 6])[:, None]
-        both = []
-        for of in (with_of, head_of):
-            living = np.einsum("sxagmh,hw->sxagmw", self.w_household, of)
-            living = np.stack([living[..., 1:, :].sum(axis=-2), living[..., 0, :]], axis=-2)
-            both.append(np.einsum("sxagmw,sxagml,ab->swbgl", living, earned, b, optimize=True))
-        self.earned_by = earned
-        return both[0], both[1]
-
-    def insurance(self) -> None:
-        sizes = [7, 5, 3, 3, 2, 2, 2]
-        self.people["age7"] = np.array(AGE7)[self.people["age"]]
-        a = Attribute(
-            "health_insurance",
-            INSURANCE,
-            ["age7", "group", "job3", "earn3", "citizen", "disability", "edu2"],
-            sizes,
-            [["age7", "disability"], ["group"], ["job3", "earn3"], ["citizen"], ["disability", "job3"], ["edu2"]],
-            "insurance",
-        )
-        grid, t = a.grid(), self.tables
-        three = np.zeros((10, 3))
-        three[np.arange(10), [0, 1, 1, 2, 2, 2, 2, 2, 2, 2]] = 1
-        status = np.stack(
-            [self.w_employment[..., 0] + self.w_employment[..., 2], self.w_employment[..., 1], self.w_employment[..., 3]], axis=-1
-        )
-        foreign = np.divide(self.noncitizens4, self.core4, out=np.zeros_like(self.core4), where=self.core4 > 0)
-        weight = np.zeros((51, *sizes))
-        for j, working in enumerate([True, False, False]):
-            earned = self.earned_given(working) @ three
-            of = "sxage,sxagev,saged,ab,ef->sbgvdf"
-            rest = (earned, self.p_disability[..., j, :], np.eye(7)[AGE7], np.eye(2)[[0, 0, 1, 1]])
-            everyone = np.einsum(of, status[..., j].sum(axis=-1), *rest, optimize=True)
-            weight[:, :, :, j, :, 1] = np.einsum(of, status[..., j].sum(axis=-1) * foreign, *rest, optimize=True)
-            weight[:, :, :, j, :, 0] = everyone - weight[:, :, :, j, :, 1]
-        columns = np.array([0, 0, 0, 1])
-        ages = [[[s + 3 * i + 1, s + 28 + 3 * i + 1], [s + 3 * i + 2, s + 28 + 3 * i + 2]] for s in (9,) for i in range(7)]
-        a.margins = [Margin("B27001", grid["age7"], columns, block(t, "B27001", ages))]
-        for letter in LETTER5:
-            a.margins.append(
-                Margin(
-                    "C27001" + letter,
-                    by_group(grid, letter, age7=[0] * 5 + [1] * 2),
-                    columns,
-                    block(t, "C27001" + letter, [[[6], [7]], [[9], [10]]]),
-                )
-            )
-        # with = private + public - both
-        kinds = [[[s, -(s + 2)], [s, -(s + 1)], [s + 1, s + 2, -s], [s + 3]] for s in (4, 9, 14)]
-        a.margins.append(Margin("B27011", np.where(grid["age7"] < 5, grid["job3"], -1), np.arange(4), block(t, "B27011", kinds)))
-        self.add(a, weight)
-
-    def earned_given(self, working: bool) -> np.ndarray:
-        "Shares of the ten levels of earnings by sex, age, group and education, of those who work or do not."
-        level = np.zeros((19, 10))
-        level[np.arange(19), [*range(1, 10), 0, *range(1, 10)]] = 1
-        shares = self.p_earnings @ level
-        if working:
-            split = np.einsum(
-                "sxbge,sxbgeo,oj,ef->sxbgfj", self.w_occupation, self.p_occupation, np.eye(5)[OCC5_OF], np.eye(4)[EDU4_OF], optimize=True
-            )
-            split = split / np.maximum(split.sum(axis=-1, keepdims=True), 1e-300)
-            mixed = np.einsum("sxbgej,sxbgejl->sxbgel", split, shares[..., :5, :])
-        else:
-            mixed = shares[..., 5, :]
-        return mixed[:, :, AGE4]
+            a.margins.append(Margin("B19001" + letter, by_group(grid, letter, age4=[0] * 4), np.arange(11), counts, heads))
+        self.add(a, both[0])
 
     def disability(self) -> None:
-        a = Attribute(
-            "disability", YESNO, ["age", "group", "edu4", "job3"], [10, 5, 4, 3], [["age", "job3"], ["group"], ["edu4"]], "disability"
-        )
-        grid = a.grid()
-        status = np.stack(
-            [self.w_employment[..., 0] + self.w_employment[..., 2], self.w_employment[..., 1], self.w_employment[..., 3]], axis=-1
-        )
-        weight = np.einsum("sxagemj->sagej", status)
+        self.people["gq"] = (self.people["household"] == 10).astype(int)
+        self.people["status"] = self.people["employment"]
+        terms = [["age", "status"], ["group"], ["edu4"], ["gq", "status"]]
+        a = Attribute("disability", YESNO, ["age", "group", "edu4", "status", "gq"], [10, 5, 4, 4, 2], terms, "disability")
+        weight = np.einsum("sxagekj,kq->sagejq", self.w_employment, np.eye(2)[[0, 0, 1, 0]])
         counts = block(self.tables, "DP02", [[[74, -75], [75]], [[76, -77], [77]]])
-        a.margins = [Margin("DP02 disability", rows_of(grid, age=AGE2), np.arange(2), counts)]
-        self.p_disability = self.add(a, weight)
+        a.margins = [Margin("DP02 disability", rows_of(a.grid(), age=AGE2), np.arange(2), counts)]
+        yes = weight[..., None] * self.add(a, weight)
+        self.p_disability = yes.sum(axis=-2) / np.maximum(weight.sum(axis=-1)[..., None], 1e-300)
+
+    def insurance(self) -> None:
+        sizes = [7, 5, 4, 3, 2, 2, 2]
+        zero = np.zeros((*sizes, 4), bool)
+        zero[:, :, 2, ..., 3] = True  # the armed forces are insured
+        self.people["age7"] = np.array(AGE7)[self.people["age"]]
+        parents = ["age7", "group", "status", "earn3", "citizen", "disability", "edu2"]
+        terms = [["age7", "disability"], ["group"], ["status", "earn3"], ["citizen"], ["disability", "status"], ["edu2"]]
+        a = Attribute("health_insurance", INSURANCE, parents, sizes, terms, "insurance", zero.reshape(-1, 4))
+        grid, t = a.grid(), self.tables
+        three = np.eye(3)[[0, 1, 1, 2, 2, 2, 2, 2, 2, 2]]
+        foreign = divided(self.noncitizens4, self.core4)
+        weight = np.zeros((51, *sizes))
+        for j in range(4):
+            only = np.zeros_like(self.w_status)
+            only[..., j] = self.w_status[..., j]
+            earned = np.einsum("sxagej,sxagejl,lv->sxagev", self.jobs(only), self.p_earned, three, optimize=True)
+            of = "sxagev,saged,ab,ef->sbgvdf"
+            rest = (self.p_disability[..., j, :], np.eye(7)[AGE7], np.eye(2)[[0, 0, 1, 1]])
+            weight[:, :, :, j, :, 1] = np.einsum(of, earned * foreign[..., None], *rest, optimize=True)
+            weight[:, :, :, j, :, 0] = np.einsum(of, earned * (1 - foreign)[..., None], *rest, optimize=True)
+        columns = np.array([0, 0, 0, 1])
+        ages = [[[s + 3 * i + 1, s + 28 + 3 * i + 1], [s + 3 * i + 2, s + 28 + 3 * i + 2]] for s in (9,) for i in range(7)]
+        civilians = (weight * (np.arange(4) != 2)[:, None, None, None, None]).reshape(51, -1)
+        a.margins = [Margin("B27001", grid["age7"], columns, block(t, "B27001", ages), civilians)]
+        for letter in LETTER5:
+            counts = block(t, "C27001" + letter, [[[6], [7]], [[9], [10]]])
+            a.margins.append(Margin("C27001" + letter, by_group(grid, letter, age7=[0] * 5 + [1] * 2), columns, counts, civilians))
+        # with = private + public - both; the table is of civilians
+        kinds = [[[s, -(s + 2)], [s, -(s + 1)], [s + 1, s + 2, -s], [s + 3]] for s in (4, 9, 14)]
+        rows = np.where(grid["age7"] < 5, np.array([0, 1, -1, 2])[grid["status"]], -1)
+        a.margins.append(Margin("B27011", rows, np.arange(4), block(t, "B27011", kinds)))
+        self.add(a, weight)
 
     def race(self, source: Path) -> None:
         "The race of Hispanics, from the same tables as the core: race alone, less those who are not Hispanic."
@@ -709,6 +648,11 @@ class Builder:
         self.report.append(("race", "B01001A-G less B01001", 51 * 140, np.nan, "", np.nan))
 
 
+def divided(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    "a / b, and 0 where b is 0."
+    return np.divide(a, b, out=np.zeros(np.broadcast_shapes(a.shape, b.shape)), where=b > 0)
+
+
 def block_or_zero(tables: Tables, name: str, numbers) -> np.ndarray:
     wide = tables.of(name).loc[list(STATES)]
     part = [[sum((wide[i].to_numpy() for i in cell), np.zeros(51)) for cell in row] for row in numbers]
@@ -723,29 +667,33 @@ def minors(path: Path) -> tuple[np.ndarray, float]:
     return np.bincount(status, raw["PWGTP"], 4) / raw["PWGTP"].sum(), float(np.average(raw["PERNP"] > 0, weights=raw["PWGTP"]))
 
 
-MAPS = {  # how the codes of a personas table become those of a parent: attribute and map
+MAPS = {  # how the codes of a personas table become those of a parent: attribute and map; "home" and "job" are made of two attributes
     "sex": ("sex", [0, 1]),
     "age": ("age_group", list(range(10))),
-    "group": ("race_ethnicity", GROUP5_OF),
-    "education": ("education", list(range(7))),
-    "edu4": ("education", EDU4_OF),
-    "edu2": ("education", [0, 0, 0, 1, 1, 1, 1]),
-    "industry": ("industry", [*range(13), -1]),
-    "disability": ("disability", [0, 1]),
     "age2": ("age_group", AGE2),
     "age4": ("age_group", AGE4),
+    "age5": ("age_group", AGE5),
     "age7": ("age_group", AGE7),
+    "group": ("race_ethnicity", GROUP5_OF),
+    "group3": ("race_ethnicity", [GROUP3[g] for g in GROUP5_OF]),
+    "education": ("education", list(range(7))),
+    "edu2": ("education", [0, 0, 0, 1, 1, 1, 1]),
+    "edu4": ("education", EDU4_OF),
+    "edu5": ("education", EDU5_OF),
     "citizen": ("origin", [0, 0, 0, 0, 1]),
     "marital": ("marital_status", list(range(6))),
-    "married": ("marital_status", [1, 0, 0, 0, 0, 0]),
     "household": ("household_relationship", list(range(11))),
     "with": ("household_relationship", [*WITH_OF[:10], -1]),
+    "gq": ("household_relationship", [*[0] * 10, 1]),
+    "kids": ("children_at_home", [0, 1, 1, 1]),
+    "status": ("employment_status", list(range(4))),
     "occupation": ("occupation", [*range(25), -1]),
-    "job3": ("employment_status", [0, 1, 0, 2]),
-    "job": ("job", list(range(6))),
+    "job": ("occupation", JOB_OF),
+    "industry": ("industry", [*range(13), -1]),
+    "paid": ("earnings", [*[1] * 9, 0, *[1] * 9]),
     "earned": ("earnings", [*range(1, 10), 0, *range(1, 10)]),
     "earn3": ("earnings", [1, 1, *[2] * 7, 0, 1, 1, *[2] * 7]),
-    "born": ("born", list(range(7))),
+    "disability": ("disability", [0, 1]),
 }
 
 
@@ -767,24 +715,20 @@ def save(builder: Builder) -> None:
 def main(source: Path) -> None:
     b = Builder(source)
     b.race(source)
-    for step in (
+    steps = (
         b.origin,
         b.region,
         b.language,
         b.marital,
         b.household,
-        b.household_type,
         b.children,
+        b.household_type,
         b.employment,
         b.veteran,
         b.occupation,
         b.industry,
-        b.work_class,
-        b.earnings,
-        b.income,
-        b.disability,
-        b.insurance,
-    ):
+    )
+    for step in (*steps, b.earnings, b.work_class, b.income, b.disability, b.insurance):
         step()
     save(b)
 

@@ -14,6 +14,10 @@ resulting cells from the true ones (total variation: the share of people who wou
     other states     the three tables, raked from the cells of all other states: what us_adults_2018.parquet does
     donors           the adults of the PUMS sample, weighted by raking to the state's shares of sex x age, group and education
                      (its cells are too few for the three tables); people are donors, drawn by weight
+    shipped          the citizens of us_adults_2018.parquet as it is, fitted to the tables of 2018 that the Bureau publishes; the bands
+                     of age are split as B01001 says, Hispanics by race as in us_attributes.npz. Part of its distance is that the true
+                     cells are four years older on average and themselves a sample
+    shipped, independent   the same with education as in the state for everybody
 
 us_association.csv: for every pair of attributes, Cramér's V (corrected for the size of the table, Bergsma 2013) among the adults of
 the PUMS sample of 2011, among people drawn with all attributes, and among people drawn independently. Pairs are marked that were
@@ -43,8 +47,11 @@ from build_attributes import (
     sample,
 )
 
+from build_population import SEX, Tables
+
 from persona_kit.census import add_attributes
-from persona_kit.population import rake, us_adults
+from persona_kit.population import electorate, rake, us_adults
+from persona_kit.tables import STATES
 
 BY = ["sex", "age", "eth", "educ"]
 TABLES = (("sex", "age", "eth"), ("sex", "age", "educ"), ("sex", "eth", "educ"))
@@ -90,6 +97,53 @@ def samplers(cells: pd.DataFrame, donors: pd.DataFrame) -> pd.DataFrame:
             different = distinct(records.to_numpy()) if way == "donors" else np.nan
             rows.append((state, way, total_variation(weight, n), worst(here, weight), different))
     return pd.DataFrame(rows, columns=["state", "way", "total_variation", "worst_margin_points", "distinct_donors_per_1000"])
+
+
+def shipped(cells: pd.DataFrame, tables: Tables) -> pd.DataFrame:
+    "Distance of the shipped citizens from the true cells, by state."
+    with np.load(OUT / "us_attributes.npz", allow_pickle=False) as file:
+        race = file["race"][:, :20].reshape(51, 2, 10, 7).astype(float)
+    race = race / race.sum(axis=-1, keepdims=True)
+    split = early_half(tables)
+    truth = cells.groupby(["state_po", *BY])["n"].sum()
+    rows = []
+    for way, joint in (("shipped", "census"), ("shipped, independent", "independent")):
+        frame = us_adults(joint=joint).frame
+        codes = [frame[c].cat.codes.to_numpy() for c in ("state", "sex", "age_group", "race_ethnicity", "education")]
+        n = np.zeros((51, 2, 10, 8, 7))
+        n[tuple(codes)] = electorate(frame, "citizens")
+        four = np.zeros((51, 2, 10, 4, 7))  # white Hispanics, white, Black, other
+        hispanic = n[:, :, :, 7]
+        four[:, :, :, 0] = hispanic * race[..., [0]]
+        four[:, :, :, 1] = n[:, :, :, 0]
+        four[:, :, :, 2] = n[:, :, :, 1] + hispanic * race[..., [1]]
+        four[:, :, :, 3] = n.sum(axis=3) - four[:, :, :, :3].sum(axis=3)
+        ages = np.einsum("sxage,sxab->sxbge", four, split)
+        five = np.einsum("sxbge,ef->sxbgf", ages, np.eye(5)[[0, 0, 1, 2, 2, 3, 4]])
+        levels = [list(STATES), SEX, ["18-29", "30-39", "40-49", "50-59", "60-69", "70+"], ["Hispanic", "White", "Black", "Other"]]
+        full = pd.MultiIndex.from_product(
+            [*levels, ["No HS", "HS", "Some college", "4-Year College", "Post-grad"]], names=["state_po", *BY]
+        )
+        ours = pd.Series(five.ravel(), full)
+        for state in cells["state_po"].unique():
+            here = ours[state]
+            rows.append(
+                (state, way, total_variation(here.to_numpy(), truth[state].reindex(here.index, fill_value=0).to_numpy()), np.nan, np.nan)
+            )
+    return pd.DataFrame(rows, columns=["state", "way", "total_variation", "worst_margin_points", "distinct_donors_per_1000"])
+
+
+def early_half(tables: Tables) -> np.ndarray:
+    "How the ten bands fall into 18-29, 30-39, 40-49, 50-59, 60-69, 70 and over: states x sexes x 10 x 6, from B01001."
+    wide = tables.of("B01001").loc[list(STATES)]
+    out = np.zeros((51, 2, 10, 6))
+    out[:, :, :3, 0] = out[:, :, 3, 1] = out[:, :, 8:, 5] = 1
+    bands = {4: ([13], [14], 1), 5: ([15], [16], 2), 6: ([17], [18, 19], 3), 7: ([20, 21], [22], 4)}
+    for x, shift in enumerate((0, 24)):
+        for band, (first, second, at) in bands.items():
+            early, late = (wide[[i + shift for i in part]].sum(axis=1).to_numpy() for part in (first, second))
+            out[:, x, band, at], out[:, x, band, at + 1] = early / (early + late), late / (early + late)
+    return out
 
 
 def citizen_donors(path: Path) -> pd.DataFrame:
@@ -274,6 +328,7 @@ def association(path: Path) -> pd.DataFrame:
 def main(source: Path) -> None:
     cells = pd.read_csv(source / "acs5_2014_2018_poststrat_state_eth_sex_age_educ.csv.gz")
     result = samplers(cells, citizen_donors(source / "acs1_2011_pums_sample.parquet"))
+    result = pd.concat([result, shipped(cells, Tables(source / "acs1_2018_state_tables.parquet"))])
     result.round(5).to_csv(OUT / "us_samplers.csv", index=False, lineterminator="\n")
     sys.stdout.write(
         result.groupby("way", sort=False)[["total_variation", "worst_margin_points", "distinct_donors_per_1000"]]

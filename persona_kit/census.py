@@ -29,16 +29,16 @@ def _tables() -> tuple[dict, dict[str, np.ndarray], dict]:
         upto = {name: np.cumsum(file[name], axis=2, dtype=np.uint32)[:, :, :-1] for name in file.files}
     return meta["attributes"], upto, {name: (of, np.array(codes)) for name, (of, codes) in meta["maps"].items()}
 
-# %% ../nbs/01b_census.ipynb #7e81067d
-_OCCUPATION_GROUPS = np.repeat([0, 1, 2, 3, 4], [11, 6, 2, 3, 3])
-
-
+# %% ../nbs/01b_census.ipynb #31ef8afe
 def _parent(name: str, codes: dict[str, np.ndarray], maps: dict) -> np.ndarray:
     if name == "born":
         return np.where(codes["origin"] >= 3, codes["region"] + 1, 0)
-    if name == "job":
-        of = np.where(codes["occupation"] >= 0, _OCCUPATION_GROUPS[codes["occupation"]], 5)
-        return np.where(codes["employment_status"] == 2, 3, of)  # the armed forces stand with construction and maintenance
+    if name == "home":  # with a spouse, in group quarters, with parents, else
+        lives = codes["household_relationship"]
+        return np.select([lives == 10, codes["marital_status"] == 0, lives == 7], [2, 1, 3], 0)
+    if name == "job":   # one of ten kinds, armed forces, none
+        of = np.where(codes["occupation"] >= 0, maps["job"][1][codes["occupation"]], 11)
+        return np.where(codes["employment_status"] == 2, 10, of)
     attribute, to = maps[name]
     return to[codes[attribute]]
 
@@ -204,9 +204,11 @@ def _core_codes(personas: pd.DataFrame) -> tuple[dict[str, np.ndarray], list[str
         core[name] = code.astype(np.intp)
     return core, list(cells["race_ethnicity"].cat.categories)
 
-# %% ../nbs/01b_census.ipynb #1a2f2129
+# %% ../nbs/01b_census.ipynb #4c2c700c
+_NO_DIPLOMA = ("Less than 9th grade", "9th to 12th grade, no diploma")
 _COUPLE = ("householder with spouse", "spouse of householder")
 _PARTNERS = ("householder with unmarried partner", "unmarried partner of householder")
+_NO_SPOUSE = ("lives alone", *_PARTNERS, "householder with other relatives", "householder with nonrelatives", "in group quarters")
 _TYPES = {
     "lives alone": ("one person",), "householder with spouse": ("married couple",), "spouse of householder": ("married couple",),
     "householder with unmarried partner": ("family, male householder", "family, female householder", "nonfamily"),
@@ -246,24 +248,32 @@ RULES: dict[str, tuple[tuple[str, ...], Callable[[pd.DataFrame], pd.Series]]] = 
     "a bachelor's degree under 20": (("age_group", "education"), lambda p: p["age_group"].eq("18-19") & p["education"].isin(["Bachelor's degree", "Graduate or professional degree"])),
     "a graduate degree under 22": (("age", "education"), lambda p: (p["age"] < 22) & p["education"].eq("Graduate or professional degree")),
     "widowed or divorced under 20": (("age_group", "marital_status"), lambda p: p["age_group"].eq("18-19") & p["marital_status"].isin(["widowed", "divorced"])),
-    "a spouse at home who is not married": (("household_relationship", "marital_status"), lambda p: p["household_relationship"].isin(_COUPLE) & ~p["marital_status"].eq("married")),
-    "married, spouse present, but alone or with an unmarried partner": (
-        ("household_relationship", "marital_status"), lambda p: p["household_relationship"].isin(("lives alone", *_PARTNERS)) & p["marital_status"].eq("married")),
-    "living with a parent at 85 or more": (("household_relationship", "age_group"), lambda p: p["household_relationship"].eq("child of householder") & p["age_group"].eq("85+")),
+    "a spouse at home who is not married": (("household_relationship", "marital_status"), lambda p: p["household_relationship"].isin(_COUPLE) & ~p["marital_status"].eq("married, spouse present")),
+    "a spouse at home, but alone, with a partner or others, or in group quarters": (
+        ("household_relationship", "marital_status"), lambda p: p["household_relationship"].isin(_NO_SPOUSE) & p["marital_status"].eq("married, spouse present")),
+    "living with a parent at 75 or more": (("household_relationship", "age_group"), lambda p: p["household_relationship"].eq("child of householder") & (_first_year(p["age_group"]) >= 75)),
     "a household type that does not fit the relationship or the householder's sex": (("household_relationship", "household_type", "sex"), _type_differs),
     "children under 18 of somebody of 75 or more": (("children_at_home", "age_group"), lambda p: p["children_at_home"].ne("0") & (_first_year(p["age_group"]) >= 75)),
     "children at home of somebody who lives alone or in group quarters": (
         ("children_at_home", "household_relationship"), lambda p: p["children_at_home"].ne("0") & p["household_relationship"].isin(["lives alone", "in group quarters"])),
+    "own children at home, but no family": (("children_at_home", "household_type"), lambda p: p["children_at_home"].ne("0") & p["household_type"].isin(["nonfamily", "one person", "group quarters"])),
+    "three or more children at 18 or 19": (("children_at_home", "age_group"), lambda p: p["children_at_home"].eq("3 or more") & p["age_group"].eq("18-19")),
     "a veteran under 20": (("veteran", "age_group"), lambda p: p["veteran"].eq("yes") & p["age_group"].eq("18-19")),
     "a veteran in active service": (("veteran", "employment_status"), lambda p: p["veteran"].eq("yes") & p["employment_status"].eq("armed forces")),
     "in the armed forces at 65 or more": (("employment_status", "age_group"), lambda p: p["employment_status"].eq("armed forces") & (_first_year(p["age_group"]) >= 65)),
+    "in the armed forces without a high school diploma": (
+        ("employment_status", "education"), lambda p: p["employment_status"].eq("armed forces") & p["education"].isin(_NO_DIPLOMA)),
+    "in the armed forces without earnings or insurance": (
+        ("employment_status", "earnings", "health_insurance"), lambda p: p["employment_status"].eq("armed forces") & (p["earnings"].eq("none") | p["health_insurance"].eq("none"))),
+    "public administration, but not in government": (("industry", "class_of_worker"), lambda p: p["industry"].eq("public administration") & ~p["class_of_worker"].eq("government")),
+    "earning 75,000 or more at 18 or 19": (("earnings", "age_group"), lambda p: p["earnings"].isin(LABELS["earnings"][8:]) & p["age_group"].eq("18-19")),
     "employed without an occupation, or the reverse": (("employment_status", "occupation"), lambda p: _works(p) != p["occupation"].notna()),
     "employed without a class of worker or industry, or the reverse": (
         ("employment_status", "class_of_worker", "industry"), lambda p: (_works(p) != p["class_of_worker"].notna()) | (_works(p) != p["industry"].notna())),
     "law or medicine without a high school diploma": (
         ("occupation", "education"), lambda p: p["occupation"].isin(["legal", "health diagnosing and treating"])
-        & p["education"].isin(["Less than 9th grade", "9th to 12th grade, no diploma"])),
-    "a full year of full-time work without earnings, or earnings without work": (
+        & p["education"].isin(_NO_DIPLOMA)),
+    "work in the past year without earnings, or the reverse": (
         ("work_past_year", "earnings"), lambda p: p["work_past_year"].eq("none") != p["earnings"].eq("none")),
     "a household with less income than one member earns": (("earnings", "household_income"), _poorer_than_a_member),
     "a household income in group quarters, or none in a household": (

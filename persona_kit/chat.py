@@ -703,7 +703,7 @@ class _Endpoint:
         self,
         name: str = "embedded",
         *,
-        base_url: str | None = None,
+        base_url: str | Sequence[str] | None = None,
         api_key: str | None = None,
         temperature: float | None = 1.0,
         top_p: float | None = 1.0,
@@ -714,21 +714,23 @@ class _Endpoint:
         tokens_per_minute: float | None = None,
         prices: tuple[float, float] | None = None,
         max_cost: float | None = None,
+        max_requests: int | None = None,
         store: "str | Path | ReplyStore | bool | None" = None,
         timeout: float = 120.0,
         retries: int = 5,
     ):
         self.embedded = name == "embedded" and base_url is None
         self.id = _embedded_id() if self.embedded else name
-        self.base_url = base_url
+        self.base_url = base_url if base_url is None or isinstance(base_url, str) else tuple(base_url)
         self.concurrency = (_layout()[0] if self.embedded else 16) if concurrency is None else concurrency
         self.timeout, self.retries = timeout, retries
         self.defaults = {"temperature": temperature, "top_p": top_p, "max_tokens": max_tokens, "seed": seed}
         self.store = _as_store(store)
         self._api_key = api_key
-        self.prices, self.max_cost = prices, max_cost
+        self.prices, self.max_cost, self.max_requests = prices, max_cost, max_requests
         self._pacer, self._tokens = _Pacer(requests_per_minute), _Pacer(tokens_per_minute)
-        self._reserved = 0.0
+        self._reserved, self._under_way = 0.0, 0
+        self._width = float(self.concurrency)  # how many of the requests in flight the endpoint bears: halved when it is busy, then grown again
         self._unsupported: set[str] = set()
         self._usage = dict.fromkeys(("requests", "stored", "sent", "failed", "prompt_tokens", "completion_tokens", "seconds"), 0.0)
         if prices is not None:
@@ -736,7 +738,7 @@ class _Endpoint:
         _check_settings(self, requests_per_minute, tokens_per_minute)
 
     def __repr__(self) -> str:
-        where = "" if self.base_url is None else f", base_url={_without_secrets(self.base_url)!r}"
+        where = "" if self.base_url is None else f", base_url={_without_secrets(', '.join(_urls(self)))!r}"  # type: ignore[arg-type]
         name = "embedded" if self.embedded else self.id
         return f"ChatModel({name!r}{where}, store={self.store.path!r})"
 
@@ -764,19 +766,23 @@ class ChatModel(_Endpoint):
     name : str
         "embedded", or the name by which the endpoint knows the model. Stored replies are found by this name, whatever the address: two
         models must not share one.
-    base_url : str, optional
-        Address of the endpoint, usually ending in /v1; without it OpenAI's.
+    base_url : str or list of str, optional
+        Address of the endpoint, usually ending in /v1; without it OpenAI's. Several addresses are replicas of one model: requests are
+        spread over them, one that fails is left alone for a while and then tried again.
     api_key : str, optional
         Without it `OPENAI_API_KEY` is used for OpenAI's own address and `PERSONA_KIT_API_KEY` for any other. Never stored or shown.
     temperature, top_p, max_tokens, seed : optional
         Settings of requests that leave them open.
     concurrency, requests_per_minute, tokens_per_minute : optional
-        Requests in flight (for the embedded model one per core, up to 4; else 16) and limits of the endpoint.
+        Most requests in flight (for the embedded model one per core, up to 4; else 16) and limits of the endpoint. An endpoint that is
+        busy (429, 503) gets half as many, and then more again as long as it answers.
     prices : tuple of two floats, optional
         Price of a million tokens of prompt and of reply; `usage` then counts the cost (for an endpoint that reports no tokens: estimated
         from the length of the texts).
     max_cost : float, optional
         Stop, with a `ChatError`, before more than this is spent by this object. Needs `prices`.
+    max_requests : int, optional
+        Stop, with a `ChatError`, before this object has sent more requests than this. Stored replies do not count.
     store : str, Path, ReplyStore or False, optional
         Where replies are kept. `None`: the file named by `PERSONA_KIT_STORE`, else persona_kit_store/replies.sqlite in the working
         directory. `False`: in memory only. A file of JSON lines (.jsonl, .jsonl.gz, .jsonl.xz) is read, and never written.
@@ -837,7 +843,8 @@ def _as_store(store: "str | Path | ReplyStore | bool | None") -> ReplyStore:
 
 # %% ../nbs/03_chat.ipynb #8234f785
 def _check_settings(model: _Endpoint, requests_per_minute: float | None, tokens_per_minute: float | None) -> None:
-    positive = {"concurrency": model.concurrency, "timeout": model.timeout, "requests_per_minute": requests_per_minute}
+    positive = {"concurrency": model.concurrency, "timeout": model.timeout, "requests_per_minute": requests_per_minute,
+                "max_requests": model.max_requests}
     for name, value in (positive | {"tokens_per_minute": tokens_per_minute, "max_cost": model.max_cost}).items():
         if value is not None and not value > 0:
             raise ValueError(f"{name} must be greater than 0, got {value!r}")
@@ -847,10 +854,20 @@ def _check_settings(model: _Endpoint, requests_per_minute: float | None, tokens_
         raise ValueError(f"prices must be two numbers of at least 0, got {model.prices!r}")
     if model.retries < 0:
         raise ValueError(f"retries must be 0 or more, got {model.retries!r}")
-    if model.base_url is not None and urlsplit(model.base_url).scheme not in ("http", "https"):
-        raise ValueError(f"base_url must begin with http:// or https://, got {_without_secrets(model.base_url)!r}")
+    urls = [u for u in _urls(model) if u is not None]
+    if model.base_url is not None and not urls:
+        raise ValueError("base_url is an empty list; name at least one address, or leave it out for OpenAI's")
+    if len(set(urls)) < len(urls):
+        raise ValueError(f"base_url names {_without_secrets(next(u for u in urls if urls.count(u) > 1))!r} twice")
+    for url in urls:
+        if not isinstance(url, str) or urlsplit(url).scheme not in ("http", "https"):
+            raise ValueError(f"base_url must begin with http:// or https://, got {_without_secrets(str(url))!r}")
     if not model.id:
         raise ValueError("name must not be empty")
+
+
+def _urls(model: _Endpoint) -> list[str | None]:
+    return list(model.base_url) if isinstance(model.base_url, tuple) else [model.base_url]
 
 
 def _without_secrets(text: str, key: str | None = None) -> str:
@@ -907,15 +924,40 @@ def _groups(todo: dict[str, dict], workers: int) -> list[list[tuple[str, dict]]]
     return groups
 
 # %% ../nbs/03_chat.ipynb #b4a8d8c7
+class _Pool:
+    "The clients of a call, one per address: who is asked next, and who has failed and rests."
+
+    def __init__(self, clients: list[Any]):
+        self.clients = clients
+        self.rest = [0.0] * len(clients)     # until when
+        self.failed = [0] * len(clients)     # times in a row
+        self.load = [0] * len(clients)       # requests in flight
+
+    def pick(self, usual: int) -> int:
+        "The usual one if it is well (its server remembers the beginning of the prompt), else the least loaded that is, else the next to be tried."
+        now = time.monotonic()
+        well = [i for i in range(len(self.clients)) if self.rest[i] <= now]
+        if not well:
+            return min(range(len(self.clients)), key=lambda i: self.rest[i])
+        return usual if usual in well else min(well, key=lambda i: self.load[i])
+
+    def fail(self, i: int) -> bool:
+        "Let one rest for a while; whether there is another that is well."
+        self.failed[i] += 1
+        self.rest[i] = time.monotonic() + min(60.0, 2.0 ** (self.failed[i] - 1))
+        return min(self.rest) <= time.monotonic()
+
+
 async def _ask_all(model: _Endpoint, call: _Call, workers: int) -> None:
     clients = await asyncio.to_thread(_clients, model)
+    pool = _Pool(clients)
     try:
         async with contextlib.AsyncExitStack() as stack:
             for client in clients:
                 await stack.enter_async_context(client)
             async with asyncio.TaskGroup() as group:
                 for i in range(workers):
-                    group.create_task(_worker(model, call, clients[i % len(clients)]))
+                    group.create_task(_worker(model, call, pool, i))
     except BaseExceptionGroup as errors:
         first: BaseException = errors
         while isinstance(first, BaseExceptionGroup):
@@ -930,7 +972,7 @@ async def _ask_all(model: _Endpoint, call: _Call, workers: int) -> None:
 
 # %% ../nbs/03_chat.ipynb #29ab8c6d
 def _clients(model: _Endpoint) -> list[Any]:
-    return [_client(model, url) for url in (_embedded_urls() if model.embedded else [model.base_url])]
+    return [_client(model, url) for url in (_embedded_urls() if model.embedded else _urls(model))]
 
 
 def _client(model: _Endpoint, url: str | None) -> Any:
@@ -941,11 +983,13 @@ def _client(model: _Endpoint, url: str | None) -> Any:
     return openai.AsyncOpenAI(base_url=url, api_key=_secret(model), http_client=http, max_retries=0, timeout=model.timeout)
 
 # %% ../nbs/03_chat.ipynb #6233a203
-async def _worker(model: _Endpoint, call: _Call, client: Any) -> None:
+async def _worker(model: _Endpoint, call: _Call, pool: _Pool, number: int) -> None:
     for key, resolved in (pair for group in call.todo for pair in group):
+        while call.stop is None and 0 < model._under_way >= int(model._width):  # the endpoint is busy: some workers wait
+            await call.pause(0.05)
         if call.stop is not None:
             return
-        row = await _within_budget(model, call, client, key, resolved)
+        row = await _within_budget(model, call, pool, number % len(pool.clients), key, resolved)
         if row is None:
             return
         if row["reply"]["status"] in _KEPT:
@@ -979,23 +1023,31 @@ def _cost(model: _Endpoint, tokens: Sequence[int]) -> float:
     return sum(n * p for n, p in zip(tokens, model.prices, strict=True)) / 1e6 if model.prices else 0.0
 
 # %% ../nbs/03_chat.ipynb #e2a47ed7
-async def _within_budget(model: _Endpoint, call: _Call, client: Any, key: str, resolved: dict) -> dict | None:
+async def _within_budget(model: _Endpoint, call: _Call, pool: _Pool, usual: int, key: str, resolved: dict) -> dict | None:
     most, spent = _cost(model, _expected(resolved)), model._usage.get("cost", 0.0)
+    if model.max_requests is not None and model._usage["sent"] + model._under_way >= model.max_requests:
+        call.end(ChatError(f"max_requests {model.max_requests} are sent"))
+        return None
     if model.max_cost is not None and spent + model._reserved + most > model.max_cost:
         call.end(ChatError(f"{spent:.6g} of max_cost {model.max_cost:g} is spent and the next request might cost {most:.6g}"))
         return None
     model._reserved += most
+    model._under_way += 1
     try:
-        return await _ask(model, call, client, key, resolved)
+        return await _ask(model, call, pool, usual, key, resolved)
     finally:
         model._reserved -= most
+        model._under_way -= 1
 
 # %% ../nbs/03_chat.ipynb #abf7a56a
-async def _ask(model: _Endpoint, call: _Call, client: Any, key: str, resolved: dict) -> dict | None:
+async def _ask(model: _Endpoint, call: _Call, pool: _Pool, usual: int, key: str, resolved: dict) -> dict | None:
     attempt = 0
     while call.stop is None:
+        at = pool.pick(usual)
+        client = pool.clients[at]
         await call.pause(max(model._pacer.take(), model._tokens.take(sum(_expected(resolved)))))
         body, start = _body(resolved, model._unsupported, model.embedded, model.base_url is None and not model.embedded), time.monotonic()
+        pool.load[at] += 1
         try:
             async with asyncio.timeout(model.timeout):
                 data = await client.post("/chat/completions", body=body, cast_to=object)
@@ -1003,8 +1055,14 @@ async def _ask(model: _Endpoint, call: _Call, client: Any, key: str, resolved: d
         except Exception as e:
             failure = _failure(e)
         else:
+            pool.failed[at] = 0
+            model._width = min(float(model.concurrency), model._width + 1 / model._width)
             return _answered(model, call, key, resolved, reply, tokens, time.monotonic() - start)
+        finally:
+            pool.load[at] -= 1
         failure.reason = _without_secrets(failure.reason, client.api_key)
+        if failure.retry and not failure.busy and len(pool.clients) > 1 and pool.fail(at):
+            continue  # another replica is asked at once
         if not failure.retry and _dropped(model, failure, body):
             continue
         if failure.fatal:
@@ -1015,6 +1073,8 @@ async def _ask(model: _Endpoint, call: _Call, client: Any, key: str, resolved: d
         wait = failure.after if failure.after is not None else min(30.0, 0.5 * 2**attempt)
         wait *= 1 + random.random() / 4
         if failure.busy:
+            if time.monotonic() >= model._pacer.pause:  # once for all that were in flight
+                model._width = max(1.0, model._width / 2)
             model._pacer.hold(wait)
         await call.pause(wait)
         attempt += 1
@@ -1022,7 +1082,8 @@ async def _ask(model: _Endpoint, call: _Call, client: Any, key: str, resolved: d
 
 # %% ../nbs/03_chat.ipynb #41059bf4
 def _place(model: _Endpoint) -> str:
-    return f"{model.id} at {_without_secrets(model.base_url or ('this process' if model.embedded else 'OpenAI'))}"
+    urls = ", ".join(u for u in _urls(model) if u)
+    return f"{model.id} at {_without_secrets(urls or ('this process' if model.embedded else 'OpenAI'))}"
 
 
 def _dropped(model: _Endpoint, failure: _Failure, body: dict) -> bool:

@@ -20,6 +20,8 @@ from .tables import check_states, data_path
 # %% ../nbs/01_population.ipynb #2f6e2936
 def _target(key, values) -> tuple[list[str], pd.Series]:
     "A margin as its attributes and a float Series over them."
+    if isinstance(values, pd.DataFrame):
+        raise TypeError(f"margin {key!r} is a DataFrame; give a Series by category (of a table with two attributes: .stack())")
     by = [key] if isinstance(key, str) else list(key)
     target = (values if isinstance(values, pd.Series) else pd.Series(values, dtype=float)).astype(float)
     if target.index.nlevels != len(by):
@@ -120,7 +122,7 @@ def rake(frame: pd.DataFrame, margins: Mapping, *, weight: str = "weight", bound
             return pd.Series(fitted, index=frame.index, name=weight)
     worst = max(_deviation(by, target, codes, fitted) for by, target, codes in fits)
     stuck = f" {int(np.sum((start > 0) & ((fitted <= least) | (fitted >= most))))} weights are at the bounds {bounds}: widen them?" if bounded else ""
-    raise ValueError(f"not met after {max_iter} passes; worst is margin {worst[1]}. Do the margins contradict each other?{stuck}")
+    raise ValueError(f"not met after {max_iter} passes; worst is margin {worst[1]}. Do the margins contradict each other, or are more passes needed (max_iter)?{stuck}")
 
 
 def _checked_bounds(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -251,7 +253,7 @@ def _where(self: "Population", **values) -> "Population":
         keep &= self.frame[attribute].isin(chosen).to_numpy()
     if not self.frame["weight"].to_numpy(float)[keep].sum() > 0:
         raise ValueError(f"nobody is {' and '.join(f'{k} {v!r}' for k, v in values.items())}")
-    return type(self)(self.frame[keep].reset_index(drop=True), self.name)
+    return type(self)(self.frame[keep].reset_index(drop=True), self.name, self.joint)
 
 # %% ../nbs/01_population.ipynb #f0a10003
 def _reweight(self: "Population", margins: Mapping, *, bounds: tuple[float, float] | None = None) -> "Population":
@@ -267,7 +269,7 @@ def _reweight(self: "Population", margins: Mapping, *, bounds: tuple[float, floa
     -------
     Population
     """
-    return type(self)(self.frame.assign(weight=rake(self.frame, margins, bounds=bounds)), self.name)
+    return type(self)(self.frame.assign(weight=rake(self.frame, margins, bounds=bounds)), self.name, self.joint)
 
 # %% ../nbs/01_population.ipynb #dd333b23
 def _sample(population: "Population", n, per_state, states, seed: int) -> pd.DataFrame:
@@ -341,7 +343,8 @@ def _draw(self: "Population", n: int | None = None, *, per_state: int | None = N
     attributes : str or list of str, optional
         Census attributes to draw as well: names from `census.ATTRIBUTES`, or "all".
     seed : int
-        The same seed gives the same people. The first people of a state are the same whatever `n`, `per_state` and `states`.
+        The same seed gives the same people. Without strata and with `method="random"` the first people of a state are the same whatever
+        `n`, `per_state` and `states`. Ids do not tell populations apart: give another seed to a part or another population.
 
     Returns
     -------
@@ -353,8 +356,11 @@ def _draw(self: "Population", n: int | None = None, *, per_state: int | None = N
     Raises
     ------
     ValueError
-        If a number is not positive, both or neither of `n` and `per_state` are given, or a state is unknown or empty.
+        If a number is not positive, both or neither of `n` and `per_state` are given, a state is unknown or empty, or the strata or their
+        allocation do not fit.
     """
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"seed must be a whole number ≥ 0, not {seed!r}")
     if method not in ("random", "systematic"):
         raise ValueError(f"unknown method {method!r}; one of random, systematic")
     if stratify is None and not (isinstance(allocation, str) and allocation == "proportional"):
@@ -366,7 +372,7 @@ def _draw(self: "Population", n: int | None = None, *, per_state: int | None = N
     if attributes is None:
         return people
     from persona_kit.census import add_attributes
-    return add_attributes(people, attributes, seed=seed)
+    return add_attributes(people, attributes, seed=seed, joint=self.joint)
 
 # %% ../nbs/01_population.ipynb #f0a10005
 def _designed(population: "Population", n, per_state, states, stratify, allocation, method: str, seed: int) -> pd.DataFrame:
@@ -460,6 +466,8 @@ def _from_frame(cls, frame: pd.DataFrame, weight: str | pd.Series | None = None,
     -------
     Population
     """
+    if not isinstance(frame, pd.DataFrame):
+        raise TypeError(f"a population is made from a DataFrame, not from {type(frame).__name__}")
     if isinstance(weight, str) and weight not in frame:
         raise ValueError(f"no column {weight!r} of weights; the frame has {', '.join(map(str, frame.columns))}")
     values = frame.get("weight", 1.0) if weight is None else frame[weight] if isinstance(weight, str) else weight
@@ -482,6 +490,8 @@ def _from_margins(cls, margins: Mapping, seed_table: pd.DataFrame | None = None,
     -------
     Population
     """
+    if not margins:
+        raise ValueError("no margin given")
     cells = _cells(margins) if seed_table is None else _from_frame(cls, seed_table).frame
     return cls(cells.assign(weight=rake(cells, margins)), name)
 
@@ -506,10 +516,13 @@ class Population:
         Cells or records: attributes as columns, and `weight`, the persons that each row stands for.
     name : str
         Said in the representation; begins the ids of a population without states.
+    joint : {"census", "independent"}
+        How census attributes are drawn if a sample asks for them.
     """
 
     frame: pd.DataFrame
     name: str = "population"
+    joint: str = "census"
 
     margins = _margins
     where = _where
@@ -561,7 +574,7 @@ def us_adults(year: int = 2018, *, joint: str = "census") -> Population:
     year : int
         2018, the only year that ships.
     joint : {"census", "independent"}
-        "independent" draws education without regard to age, sex and race, each state's shares for everybody, as the paper's sampler does
+        "independent" draws education, and every census attribute that a sample asks for, with each state's shares for everybody, as the paper's sampler does
         (its table of age, sex and race also counts Hispanics of colour twice, which is not copied). It is there to measure what that costs.
 
     Returns
@@ -583,7 +596,7 @@ def us_adults(year: int = 2018, *, joint: str = "census") -> Population:
     if joint not in ("census", "independent"):
         raise ValueError(f"unknown joint {joint!r}; one of census, independent")
     if joint == "independent":
-        return Population(_independent(_us_cells(year), "education"), f"US adults {year}, education independent")
+        return Population(_independent(_us_cells(year), "education"), f"US adults {year}, education independent", joint)
     return Population(_us_cells(year).copy(), f"US adults {year}")
 
 
@@ -618,6 +631,9 @@ def cramers_v(frame: pd.DataFrame, first: str, second: str, *, weight: str = "we
     ----------
     Cramér, H. (1946). Mathematical Methods of Statistics, chapter 21.
     """
+    absent = [c for c in (first, second, weight) if c not in frame]
+    if absent:
+        raise ValueError(f"the frame has no column {', '.join(map(repr, absent))}; it has {', '.join(map(str, frame.columns))}")
     return _association(_numbered(frame[first]), _numbered(frame[second]), frame[weight].to_numpy(float))
 
 
@@ -644,7 +660,8 @@ def diagnostics(people: pd.DataFrame, population: "Population", *, attributes: S
     people : DataFrame
         A sample with `weight`.
     population : Population
-        If both have states, only those of the sample count.
+        If both have states, only those of the sample count. Census attributes that the people have and the population has not (see
+        `census.add_attributes`) are compared with 200,000 people drawn from it with all attributes.
     attributes : list of str, optional
         Those to compare; by default all that both have.
 
@@ -653,8 +670,8 @@ def diagnostics(people: pd.DataFrame, population: "Population", *, attributes: S
     DataFrame
         Columns `measure`, `attribute`, `category`, `people`, `population`, `difference` (people − population). One row per category
         ("share", 0 to 1), per pair of attributes ("Cramér's V"), and at the end "effective sample size" and "design effect" (Kish: the
-        square of the summed weights by their summed squares; its inverse times n), "distinct per 1,000" (combinations of all columns
-        of the population), and "impossible", the share of people who break a rule of `census.RULES`.
+        square of the summed weights by their summed squares; its inverse times n), "distinct per 1,000" (different combinations of the shared columns among
+        1,000 of the people), and "impossible", the share of people who break a rule of `census.RULES`.
 
     Raises
     ------
@@ -666,6 +683,11 @@ def diagnostics(people: pd.DataFrame, population: "Population", *, attributes: S
     Kish, L. (1965). Survey Sampling, section 11.7.
     """
     weight = _weights(people, "weight")
+    from persona_kit.census import ATTRIBUTES, RULES, impossible
+    known = set(population.attributes)
+    asked = [a for a in ATTRIBUTES if a in people and a not in known and set(_CELL) <= known & set(people)]
+    if asked and (attributes is None or set(asked) & set(attributes)):
+        population = _with_attributes(population, people, asked)
     shared = [a for a in population.attributes if a in people]
     chosen = shared if attributes is None else list(attributes)
     unknown = [a for a in chosen if a not in shared]
@@ -685,14 +707,24 @@ def diagnostics(people: pd.DataFrame, population: "Population", *, attributes: S
     of = whole["weight"].to_numpy(float)
     rows += [("Cramér's V", f"{a} × {b}", "", _association(mine[a], mine[b], weight), _association(theirs[a], theirs[b], of)) for a, b in pairs]
     effective = weight.sum() ** 2 / (weight**2).sum()
-    distinct = 1000 * len(people[shared].drop_duplicates()) / len(people)
+    few = people[shared].sample(min(1000, len(people)), random_state=0)
+    distinct = 1000 * len(few.drop_duplicates()) / len(few)
     rows += [(name, "", "", value, np.nan) for name, value in
              (("effective sample size", effective), ("design effect", len(people) / effective), ("distinct per 1,000", distinct))]
-    from persona_kit.census import RULES, impossible
     if any(set(columns) <= set(people) for columns, _ in RULES.values()):
         rows.append(("impossible", "", "", impossible(people).set_index("rule").loc["any", "share"], np.nan))
     out = pd.DataFrame(rows, columns=["measure", "attribute", "category", "people", "population"])
     return out.assign(difference=out["people"] - out["population"])
+
+
+def _with_attributes(population: "Population", people: pd.DataFrame, attributes: list[str]) -> "Population":
+    "200,000 people of the population, in the states of the sample, with census attributes."
+    from persona_kit.census import add_attributes
+    states = sorted(set(people["state"].astype(str)))
+    drawn = population.sample(n=200_000, states=states, method="systematic", seed=0)
+    drawn = drawn[[*population.attributes, "weight"]].assign(weight=drawn["weight"] * 1.0)
+    return Population(add_attributes(drawn, attributes, seed=0), population.name)
+
 
 # %% ../nbs/01_population.ipynb #e1ec0002
 ELECTORATES = ("adults", "citizens", "registered", "voters")
@@ -762,7 +794,11 @@ def electorate(personas: pd.DataFrame, kind: str = "voters", year: int | None = 
         one = personas.iloc[int(np.argmax(lost))]
         raise ValueError(f"row {int(np.argmax(lost))}: nobody in the census is {', '.join(str(one[c]) for c in _CELL)}")
     share = found["citizen"].to_numpy()
-    if "citizenship" in personas and personas["citizenship"].isin(_CITIZENSHIP).all():
+    drawn = personas["citizenship"].isin(_CITIZENSHIP) if "citizenship" in personas else pd.Series(False, index=personas.index)
+    if drawn.any():
+        if not drawn.all():
+            row = int(np.argmin(drawn.to_numpy()))
+            raise ValueError(f"row {row}: citizenship {personas['citizenship'].iloc[row]!r} is none of {', '.join(_CITIZENSHIP)}")
         share = personas["citizenship"].ne("not a citizen").to_numpy(float)
     if kind == "citizens":
         return weight * share

@@ -16,14 +16,14 @@ import pandas as pd
 from .population import _us_cells
 from .tables import STATES
 
-# %% ../nbs/01c_pums.ipynb #5b35a722
+# %% ../nbs/01c_pums.ipynb #744a45e0
 LABELS: dict[str, tuple[str, ...]] = {
     "citizenship": ("born in this state", "born in another state", "born in a US territory or abroad to a US parent", "naturalized citizen",
         "not a citizen",),
     "region_of_birth": ("Europe", "Asia", "Africa", "Oceania", "Latin America", "Northern America",),
     "language_at_home": ("English", "Spanish", "Indo-European language", "Asian language", "other language",),
     "english": ("speaks only English", "very well", "well", "not well", "not at all",),
-    "marital_status": ("married", "married, spouse absent", "separated", "widowed", "divorced", "never married",),
+    "marital_status": ("married, spouse present", "married, spouse absent", "separated", "widowed", "divorced", "never married",),
     "household_relationship": ("lives alone", "householder with spouse", "spouse of householder", "householder with unmarried partner",
         "unmarried partner of householder", "householder with other relatives", "householder with nonrelatives", "child of householder",
         "other relative of householder", "nonrelative of householder", "in group quarters",),
@@ -156,7 +156,7 @@ def _add_work(out: pd.DataFrame, num: pd.DataFrame, text: dict[str, pd.Series]) 
     if "NAICSP" in text:
         out["industry"] = text["NAICSP"].str[:2].map(_NAICS).fillna(-1).where(works, -1)
 
-# %% ../nbs/01c_pums.ipynb #71afb945
+# %% ../nbs/01c_pums.ipynb #c8aeded5
 def read_pums(persons: str | os.PathLike | Sequence[str | os.PathLike] | pd.DataFrame, *, prices: float = 1.0) -> pd.DataFrame:
     """Read person files of the ACS PUMS with labels.
 
@@ -208,6 +208,18 @@ def _labelled(raw: pd.DataFrame, prices: float, file: str) -> pd.DataFrame:
     if unknown.any():
         row = int(np.argmax(unknown))
         raise ValueError(f"{file}, row {row}: {raw['ST' if 'ST' in raw else 'STATE'].iloc[row]} is the code of no state (72 is Puerto Rico, which is not covered)")
+    for column, valid in {"SEX": (1, 2), "RAC1P": range(1, 10), "MAR": range(1, 6), "ESR": range(1, 7), "CIT": range(1, 6)}.items():
+        if column in raw:
+            values = pd.to_numeric(raw[column], errors="coerce")
+            wrong = ~values.isin(list(valid)) & (values.notna() | (column in ("SEX", "RAC1P")))
+            if wrong.any():
+                row = int(np.argmax(wrong))
+                raise ValueError(f"{file}, row {row}: {column} {raw[column].iloc[row]} is no code of the data dictionary ({valid[0]} to {valid[-1]})")
+    for column in ("AGEP", "PWGTP"):
+        wrong = ~(pd.to_numeric(raw[column], errors="coerce") >= 0)
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise ValueError(f"{file}, row {row}: {column} must be a number ≥ 0, not {raw[column].iloc[row]}")
     codes = _codes(raw.reset_index(drop=True), prices)
     if codes.empty:
         raise ValueError(f"{file}: nobody is 18 or older")

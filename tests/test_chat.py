@@ -177,6 +177,75 @@ def test_max_cost(server, tmp_path):
     assert 5 <= len(m.store) <= 10 and m.usage["cost"] == pytest.approx(0.01 * len(m.store)) and m.usage["cost"] <= 0.1
 
 
+def test_max_requests(server, tmp_path):
+    m = model(server, "slow", max_requests=7, concurrency=4, store=tmp_path / "s")
+    with pytest.raises(ChatError, match="max_requests 7 are sent"):
+        m.complete(prompts(50))
+    assert len(m.store) == m.usage["sent"] == len(server.seen(m.base_url)) == 7
+    assert m.complete(prompts(7))["status"].eq("ok").all()       # stored ones cost nothing
+    with pytest.raises(ValueError, match="max_requests"):
+        model(server, "ok", max_requests=0)
+
+
+def test_a_busy_endpoint_is_asked_less_at_a_time(server):
+    m = model(server, "busy", concurrency=8)
+    assert m.complete(prompts(8))["status"].eq("ok").all()
+    assert 1 <= m._width < 8
+    calm = model(server, "ok", concurrency=8)
+    calm._width = 1.0
+    calm.complete(prompts(60))
+    assert calm._width == 8                                       # and grows again while all is well
+
+
+# ---- several addresses
+
+
+def test_load_is_spread_over_replicas(server):
+    urls = [server.url("ok") for _ in range(3)]
+    m = ChatModel("m", base_url=urls, store=False, concurrency=6)
+    assert m.complete(prompts(60))["text"].tolist() == [f"prompt {i}" for i in range(60)]
+    seen = [len(server.seen(u)) for u in urls]
+    assert sum(seen) == 60 and min(seen) >= 5
+
+
+@pytest.mark.parametrize("fault", ["dead", "html"])
+def test_a_dead_replica_is_avoided(server, fault):
+    good, bad = server.url("ok"), "http://127.0.0.1:9/v1" if fault == "dead" else server.url(fault)
+    m = ChatModel("m", base_url=[bad, good], store=False, concurrency=4, retries=2)
+    assert m.complete(prompts(40))["status"].eq("ok").all() and m.usage["failed"] == 0
+    assert len(server.seen(good)) == 40
+    if fault != "dead":
+        assert len(server.seen(bad)) <= 8                         # a few at first, then it rests
+
+
+def test_a_replica_that_has_recovered_is_used_again(server):
+    shaky, good = server.url("reset_once"), server.url("slow")
+    m = ChatModel("m", base_url=[shaky, good], store=False, concurrency=2)
+    assert m.complete(prompts(80))["status"].eq("ok").all()
+    assert len(server.seen(shaky)) >= 2  # it fails with each new prompt, rests, and is tried again
+
+
+def test_all_replicas_dead():
+    m = ChatModel("m", base_url=["http://127.0.0.1:9/v1", "http://127.0.0.1:10/v1"], store=False, retries=0)
+    with pytest.raises(ChatError, match="cannot connect"):
+        m.complete(prompts(3))
+
+
+@pytest.mark.parametrize("urls, words", [
+    ([], "empty list"), (["http://a/v1", "http://a/v1"], "twice"), (["http://a/v1", "b"], "must begin with http"),
+])
+def test_bad_lists_of_addresses(urls, words):
+    with pytest.raises(ValueError, match=words):
+        ChatModel("m", base_url=urls, store=False)
+
+
+def test_replicas_share_their_replies(server, tmp_path):
+    one = ChatModel("m", base_url=server.url("ok"), store=tmp_path / "s")
+    both = ChatModel("m", base_url=[server.url("ok"), server.url("ok")], store=tmp_path / "s")
+    one.complete(prompts(5))
+    assert both.complete(prompts(5))["stored"].all() and "http" in repr(both)
+
+
 def test_cost_of_a_server_that_counts_no_tokens(server):
     m = model(server, "no_usage", prices=(1000.0, 1000.0), max_cost=0.2, max_tokens=3, concurrency=1)
     m.complete(prompts(1))

@@ -163,7 +163,7 @@ def test_households_of_both_codings(coding, codes):
     assert people["household_type"].tolist() == ["married couple"] * 2 + ["family, female householder"] * 2 + ["nonfamily"] * 4
     assert people["children_at_home"].tolist() == ["2", "2", "0", "0", "0", "0", "0", "0"]
     assert people["household_income"].tolist()[:4] == ["50,000 to 59,999"] * 2 + ["30,000 to 39,999"] * 2
-    assert people["marital_status"].tolist()[:2] == ["married"] * 2 and impossible(people)["people"].iloc[-1] == 0
+    assert people["marital_status"].tolist()[:2] == ["married, spouse present"] * 2 and impossible(people)["people"].iloc[-1] == 0
 
 
 def test_a_file_and_several_files(tmp_path):
