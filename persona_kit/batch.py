@@ -161,7 +161,7 @@ def _read_line(text: str, requests: dict[str, dict], model: ChatModel) -> tuple[
         return key, reply["status"]
     return key, {"request_key": key, "model": model.id, "request": requests[key], "reply": reply, "usage": tokens | {"seconds": None}, "created": _now()}
 
-# %% ../nbs/03b_batch.ipynb #203e13c8
+# %% ../nbs/03b_batch.ipynb #40075a81
 _OVER = ("completed", "expired", "cancelled", "failed")
 
 
@@ -187,19 +187,19 @@ def submit(folder: str | os.PathLike, model: ChatModel) -> pd.DataFrame:
     """
     folder = Path(folder)
     state = _state(folder)
-    client = _batch_client(model)
-    for name, part in state.items():
-        path = folder / f"{name}.jsonl"
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        if part.setdefault("sha256", digest) != digest:
-            raise ValueError(f"{path} has changed since it was handed in")
-        if "file" not in part:
-            part["file"] = client.files.create(file=path, purpose="batch").id
-            _keep(folder, state)
-        if "batch" not in part:
-            made = client.batches.create(input_file_id=part["file"], endpoint="/v1/chat/completions", completion_window="24h")
-            part["batch"], part["status"] = made.id, made.status
-            _keep(folder, state)
+    with _batch_client(model) as client:
+        for name, part in state.items():
+            path = folder / f"{name}.jsonl"
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            if part.setdefault("sha256", digest) != digest:
+                raise ValueError(f"{path} has changed since it was handed in")
+            if "file" not in part:
+                part["file"] = client.files.create(file=path, purpose="batch").id
+                _keep(folder, state)
+            if "batch" not in part:
+                made = client.batches.create(input_file_id=part["file"], endpoint="/v1/chat/completions", completion_window="24h")
+                part["batch"], part["status"] = made.id, made.status
+                _keep(folder, state)
     return _status(state)
 
 
@@ -225,16 +225,16 @@ def collect(folder: str | os.PathLike, model: ChatModel) -> pd.DataFrame:
     state = _state(folder)
     if not any("batch" in part for part in state.values()):
         raise ValueError(f"nothing of {folder} has been handed in; call submit first")
-    client = _batch_client(model)
-    for name, part in state.items():
-        if "batch" not in part or part.get("fetched"):
-            continue
-        now = client.batches.retrieve(part["batch"])
-        for kind, file in (("output", now.output_file_id), ("errors", now.error_file_id)):
-            if file and now.status in _OVER:
-                _write(folder / f"{name}.{kind}.jsonl", client.files.content(file).content)
-        part["status"], part["fetched"] = now.status, now.status in _OVER
-        _keep(folder, state)
+    with _batch_client(model) as client:
+        for name, part in state.items():
+            if "batch" not in part or part.get("fetched"):
+                continue
+            now = client.batches.retrieve(part["batch"])
+            for kind, file in (("output", now.output_file_id), ("errors", now.error_file_id)):
+                if file and now.status in _OVER:
+                    _write(folder / f"{name}.{kind}.jsonl", client.files.content(file).content)
+            part["status"], part["fetched"] = now.status, now.status in _OVER
+            _keep(folder, state)
     return from_batch(folder, model).merge(_status(state)[["part", "status"]], on="part", how="left")
 
 

@@ -110,6 +110,7 @@ def queue(monkeypatch):
     box.url = f"http://127.0.0.1:{box.server_address[1]}/v1"
     yield box
     box.shutdown()
+    box.server_close()
 
 
 def test_a_line_is_the_live_request(tmp_path):
