@@ -15,6 +15,7 @@ so on. No table gives such a share, but each published table fixes sums of them.
    with shares within its rows, so that a slightly different universe (civilians, persons not in institutions, persons from
    16 years on) does no harm; where it begins at 15 or 16, the never-married or hardly employed minors are taken off first.
 
+Kept are the parameters of both steps, not the shares, which are many: `persona_kit.census.state_shares` multiplies them out.
 What cannot be (`persona_kit.census.RULES`) stays zero throughout. Besides the tables it writes us_attributes_fit.csv: for each attribute
 and table the largest difference in any state and in the country, in points of all persons that the table counts.
 """
@@ -29,6 +30,7 @@ import pandas as pd
 from build_population import AGES, EDUCATION, GROUPS, OUT, RACES, SEX, Tables
 
 from persona_kit import pums
+from persona_kit.census import spread
 from persona_kit.pums import LABELS
 from persona_kit.tables import STATES
 
@@ -135,16 +137,22 @@ class Attribute:
         return dict(zip(self.parents, codes, strict=True))
 
 
-def rake_shares(shares: np.ndarray, weight: np.ndarray, margins: list[Margin], passes: int) -> np.ndarray:
-    "Shares (states x cells x categories) after raking to the row shares of all margins; rows without a count stay as they are."
+def rake_shares(shares: np.ndarray, weight: np.ndarray, margins: list[Margin], passes: int) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Shares (states x cells x categories) after raking to the row shares of all margins; rows without a count stay as they are.
+
+    And what raking multiplied them by: for each margin the logarithms of the factors, states x rows x columns.
+    """
+    logs = [np.zeros(m.counts.shape) for m in margins]
     for i in range(passes):
         if i % 20 == 19 and max(np.abs(deviations(shares, weight, m)).max() for m in margins) < 1e-6:
             break
-        for m in margins:
-            shares = shares * factors(shares, weight, m)
+        for m, log in zip(margins, logs, strict=True):
+            ratio = ratios(shares, weight, m)
+            log += np.log(ratio)
+            shares = shares * spread(ratio, m.rows, m.columns, 1.0)
             total = shares.sum(axis=2, keepdims=True)
             shares = np.divide(shares, total, out=np.zeros_like(shares), where=total > 0)
-    return shares
+    return shares, logs
 
 
 def sums(shares: np.ndarray, weight: np.ndarray, m: Margin) -> np.ndarray:
@@ -163,15 +171,13 @@ def deviations(shares: np.ndarray, weight: np.ndarray, m: Margin) -> np.ndarray:
     return np.nan_to_num(off) / np.maximum(now.sum(axis=(1, 2), keepdims=True), 1e-300)
 
 
-def factors(shares: np.ndarray, weight: np.ndarray, m: Margin) -> np.ndarray:
+def ratios(shares: np.ndarray, weight: np.ndarray, m: Margin) -> np.ndarray:
+    "Wanted by actual sums, states x rows x columns; 1 where nothing is wanted."
     now = sums(shares, weight, m)
     with np.errstate(divide="ignore", invalid="ignore"):
         wanted = m.counts / m.counts.sum(axis=2, keepdims=True) * now.sum(axis=2, keepdims=True)
         ratio = wanted / now
-    ratio = np.where(np.isfinite(ratio), np.clip(ratio, 1e-3, 1e3), 1.0)
-    full = np.concatenate([ratio, np.ones((*ratio.shape[:2], 1))], axis=2)[:, :, m.columns]
-    full = np.concatenate([full, np.ones((len(full), 1, full.shape[2]))], axis=1)
-    return full[:, m.rows, :]
+    return np.where(np.isfinite(ratio), np.clip(ratio, 1e-3, 1e3), 1.0)
 
 
 def start(attribute: Attribute, people: pd.DataFrame, weight: np.ndarray) -> np.ndarray:
@@ -191,7 +197,7 @@ def start(attribute: Attribute, people: pd.DataFrame, weight: np.ndarray) -> np.
         rows = np.ravel_multi_index([grid[n] for n in names], size)
         terms.append(Margin("PUMS", rows, np.arange(k), smoothed(known, codes, w, names, size, overall)[None]))
     nation = weight.sum(axis=0, keepdims=True) * (1.0 if attribute.applies is None else attribute.applies)
-    shares = rake_shares(shares, nation, terms, 400)
+    shares, _ = rake_shares(shares, nation, terms, 400)
     worst = max((100 * np.abs(deviations(shares, nation, m)).max(), names) for m, names in zip(terms, attribute.terms, strict=True))
     if worst[0] > 6:  # some are off because the country of 2018 is composed otherwise than the sample of 2011
         raise SystemExit(f"{attribute.name}: the terms of the model contradict each other, {' x '.join(worst[1])} by {worst[0]:.1f} points")
@@ -223,10 +229,10 @@ def smoothed(known: pd.DataFrame, codes: np.ndarray, w: np.ndarray, names: list[
     return (mean * n + PRIOR_OF_PAIRS * product / product.sum(axis=1, keepdims=True)) / (n + PRIOR_OF_PAIRS)
 
 
-def fit(attribute: Attribute, people: pd.DataFrame, weight: np.ndarray, report: list) -> np.ndarray:
-    "Shares of each category, states x cells x categories, and one line of the report per table."
-    shares = np.repeat(start(attribute, people, weight)[None], len(weight), axis=0)
-    shares = rake_shares(shares, weight, attribute.margins, PASSES)
+def fit(attribute: Attribute, people: pd.DataFrame, weight: np.ndarray, report: list) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    "Shares of each category, states x cells x categories, and the parameters that make them; one line of the report per table."
+    country = start(attribute, people, weight)
+    shares, logs = rake_shares(np.repeat(country[None], len(weight), axis=0), weight, attribute.margins, PASSES)
     for m in attribute.margins:
         off = deviations(shares, weight, m)
         counted = sums(shares, weight, m).sum(axis=(1, 2), keepdims=True)
@@ -234,7 +240,14 @@ def fit(attribute: Attribute, people: pd.DataFrame, weight: np.ndarray, report: 
         cells = int((np.isfinite(m.counts).all(axis=2) & (m.counts.sum(axis=2) > 0)).sum())
         worst = list(STATES)[int(np.abs(off).max(axis=(1, 2)).argmax())]
         report.append((attribute.name, m.table, cells, 100 * np.abs(off).max(), worst, 100 * nation))
-    return shares
+    parameters = {"start": country.astype(np.float32)}
+    for number, (m, log) in enumerate(zip(attribute.margins, logs, strict=True)):
+        parameters |= {
+            f"rows.{number}": m.rows.astype(np.int16),
+            f"columns.{number}": m.columns.astype(np.int8),
+            f"logs.{number}": log.astype(np.float32),
+        }
+    return shares, parameters
 
 
 # --- The tables ------------------------------------------------------------------------------------------------------
@@ -285,13 +298,13 @@ class Builder:
         self.core4, self.noncitizens4 = self.core @ four, self.noncitizens @ four
         self.core5, self.noncitizens5 = self.core @ five, self.noncitizens @ five
         self.report: list = []
-        self.out: dict[str, tuple[Attribute, np.ndarray]] = {}
+        self.out: dict[str, tuple[Attribute, dict[str, np.ndarray]]] = {}
         self.overall: dict[str, np.ndarray] = {}  # persons by state and category
 
     def add(self, attribute: Attribute, weight: np.ndarray) -> np.ndarray:
         flat = weight.reshape(51, -1)
-        shares = fit(attribute, self.people, flat, self.report)
-        self.out[attribute.name] = (attribute, shares)
+        shares, parameters = fit(attribute, self.people, flat, self.report)
+        self.out[attribute.name] = (attribute, parameters)
         self.overall[attribute.name] = np.einsum("sr,srk->sk", flat, shares)
         return shares.reshape(51, *attribute.sizes, len(attribute.categories))
 
@@ -643,7 +656,7 @@ class Builder:
         left = np.where(np.isfinite(left), left, nation * hispanic[..., None])
         shares = (left + 50 * nation) / (left + 50 * nation).sum(axis=-1, keepdims=True)
         a = Attribute("race", RACES, ["sex", "age"], [2, 10], [], "")
-        self.out["race"] = (a, shares.reshape(51, 20, 7))
+        self.out["race"] = (a, {"shares": shares.reshape(51, 20, 7).astype(np.float32)})
         self.overall["race"] = np.einsum("sxa,sxar->sr", hispanic, shares)
         self.report.append(("race", "B01001A-G less B01001", 51 * 140, np.nan, "", np.nan))
 
@@ -698,12 +711,11 @@ MAPS = {  # how the codes of a personas table become those of a parent: attribut
 
 
 def save(builder: Builder) -> None:
-    "Shares as whole numbers that add up to 65,535 in each cell, and the state's overall shares as the last cell."
+    "The parameters of each attribute: shares of the country, what each table multiplies them by in each state, and the state as a whole."
     arrays, meta = {}, {}
-    for name, (a, shares) in builder.out.items():
-        shares = np.concatenate([shares, builder.overall[name][:, None]], axis=1)
-        upto = np.rint(np.cumsum(shares, axis=2) / np.maximum(shares.sum(axis=2, keepdims=True), 1e-300) * 65535)
-        arrays[name] = np.diff(upto, axis=2, prepend=0.0).astype(np.uint16)
+    for name, (a, parameters) in builder.out.items():
+        overall = builder.overall[name] / builder.overall[name].sum(axis=1, keepdims=True)
+        arrays |= {f"{name}.{k}": v for k, v in (parameters | {"overall": overall.astype(np.float32)}).items()}
         meta[name] = {"categories": a.categories, "parents": a.parents, "sizes": a.sizes}
     np.savez_compressed(OUT / "us_attributes.npz", **arrays)
     (OUT / "us_attributes.json").write_text(json.dumps({"attributes": meta, "maps": MAPS}, indent=1) + "\n")

@@ -35,6 +35,7 @@ from build_population import AGES, EDUCATION, GROUPS, LETTER, OUT, SEX, Tables
 from scipy.optimize import brentq
 
 from persona_kit.population import rake
+from persona_kit.pums import _codes
 from persona_kit.tables import STATES
 
 YEARS = {2016: 2016, 2020: 2020, 2024: 2020}  # election: supplement whose pattern it takes
@@ -50,12 +51,15 @@ GROUP_OF = {g: g if g in ("White", "Black", "Asian", "Hispanic") else "rest" for
 
 def pums(path: Path) -> pd.DataFrame:
     "Adults of the PUMS sample in the categories used here."
-    raw = pd.read_parquet(path, columns=["AGEP", "SEX", "RAC1P", "HISP", "SCHL", "CIT", "PWGTP"])
-    raw = raw[raw["AGEP"].astype(int) >= 18].astype(float)
-    group = raw["RAC1P"].map({1: "White", 2: "Black", 6: "Asian"}).fillna("rest").where(raw["HISP"] <= 1, "Hispanic")
-    four = pd.cut(raw["SCHL"], [0, 15, 17, 20, 24], labels=[0, 1, 2, 3]).astype(int)
-    age = pd.cut(raw["AGEP"], [17, 24, 44, 64, 200], labels=["18-24", "25-44", "45-64", "65+"]).astype(str)
-    return pd.DataFrame({"group": group, "age": age, "four": four, "citizen": raw["CIT"] != 5, "weight": raw["PWGTP"]})
+    codes = _codes(pd.read_parquet(path))
+    group = np.array([g if g in ("White", "Black", "Asian", "Hispanic") else "rest" for g in GROUPS])
+    return pd.DataFrame({
+        "group": group[codes["race_ethnicity"]],
+        "age": [COARSE_AGE[AGES[i]] for i in codes["age_group"]],
+        "four": [COARSE_EDUCATION[EDUCATION[i]] for i in codes["education"]],
+        "citizen": codes["citizenship"] != 4,
+        "weight": codes["weight"],
+    })
 
 
 def start_citizens(people: pd.DataFrame, cells: pd.DataFrame, prior: float = 10.0) -> np.ndarray:

@@ -15,7 +15,7 @@ resulting cells from the true ones (total variation: the share of people who wou
     donors           the adults of the PUMS sample, weighted by raking to the state's shares of sex x age, group and education
                      (its cells are too few for the three tables); people are donors, drawn by weight
     shipped          the citizens of us_adults_2018.parquet as it is, fitted to the tables of 2018 that the Bureau publishes; the bands
-                     of age are split as B01001 says, Hispanics by race as in us_attributes.npz. Part of its distance is that the true
+                     of age are split as B01001 says, Hispanics by race as in `persona_kit.census`. Part of its distance is that the true
                      cells are two years older on average and themselves a sample: `by_chance` is what a simple sample of one person
                      in twenty would show if the shipped cells were the truth
     shipped, independent   the same with education as in the state for everybody
@@ -50,7 +50,7 @@ from build_attributes import (
 
 from build_population import SEX, Tables
 
-from persona_kit.census import add_attributes
+from persona_kit.census import add_attributes, state_shares
 from persona_kit.population import electorate, rake, us_adults
 from persona_kit.tables import STATES
 
@@ -102,9 +102,7 @@ def samplers(cells: pd.DataFrame, donors: pd.DataFrame) -> pd.DataFrame:
 
 def shipped(cells: pd.DataFrame, tables: Tables) -> pd.DataFrame:
     "Distance of the shipped citizens from the true cells, by state."
-    with np.load(OUT / "us_attributes.npz", allow_pickle=False) as file:
-        race = file["race"][:, :20].reshape(51, 2, 10, 7).astype(float)
-    race = race / race.sum(axis=-1, keepdims=True)
+    race = state_shares("race").reshape(51, 2, 10, 7)
     split = early_half(tables)
     truth = cells.groupby(["state_po", *BY])["n"].sum()
     rows = []

@@ -54,7 +54,7 @@ def to_batch(requests: Iterable[Request], model: ChatModel, folder: str | os.Pat
     folder.mkdir(parents=True, exist_ok=True)
     return [_write_part(folder / f"part-{i:04d}.jsonl", part) for i, part in enumerate(_parts(todo, model), 1)]
 
-
+# %% ../nbs/03b_batch.ipynb #14243432
 def _parts(todo: dict[str, dict], model: ChatModel) -> Iterator[list[tuple[str, dict, bytes]]]:
     part: list[tuple[str, dict, bytes]] = []
     size = 0
@@ -71,12 +71,12 @@ def _parts(todo: dict[str, dict], model: ChatModel) -> Iterator[list[tuple[str, 
     if part:
         yield part
 
-
+# %% ../nbs/03b_batch.ipynb #fe330644
 def _write_part(path: Path, part: list[tuple[str, dict, bytes]]) -> Path:
     _write(path.with_suffix(".requests.jsonl"), b"".join((_canonical({"key": k, "request": r}) + "\n").encode() for k, r, _ in part))
     return _write(path, b"".join(line for _, _, line in part))
 
-
+# %% ../nbs/03b_batch.ipynb #3302bbe4
 def _write(path: Path, data: bytes) -> Path:
     "All of a file or nothing."
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -115,7 +115,7 @@ def from_batch(folder: str | os.PathLike, model: ChatModel) -> pd.DataFrame:
         raise ValueError(f"no batch in {folder}: there is no part-0001.requests.jsonl")
     return pd.DataFrame([_read_part(path, model) for path in known])
 
-
+# %% ../nbs/03b_batch.ipynb #820b6cb9
 def _read_part(known: Path, model: ChatModel) -> dict[str, Any]:
     lines = [json.loads(line) for line in known.read_text(encoding="utf-8").splitlines()]
     requests = {line["key"]: line["request"] for line in lines}
@@ -139,7 +139,7 @@ def _read_part(known: Path, model: ChatModel) -> dict[str, Any]:
     return {"part": name, "requests": len(requests), "stored": len(stored), "failed": len(failed), "missing": len(requests) - len(stored) - len(failed),
             "unreadable": unreadable, "reason": next(iter(failed.values()), "")}
 
-
+# %% ../nbs/03b_batch.ipynb #0c287aa7
 def _read_line(text: str, requests: dict[str, dict], model: ChatModel) -> tuple[str | None, dict | str | None]:
     "The key of a line, and its row for the store or why there is none."
     try:
@@ -202,7 +202,7 @@ def submit(folder: str | os.PathLike, model: ChatModel) -> pd.DataFrame:
                 _keep(folder, state)
     return _status(state)
 
-
+# %% ../nbs/03b_batch.ipynb #0a950174
 def collect(folder: str | os.PathLike, model: ChatModel) -> pd.DataFrame:
     """Fetch what has been answered, also of batches that expired or failed half-way, and put it into the store.
 
@@ -237,7 +237,7 @@ def collect(folder: str | os.PathLike, model: ChatModel) -> pd.DataFrame:
             _keep(folder, state)
     return from_batch(folder, model).merge(_status(state)[["part", "status"]], on="part", how="left")
 
-
+# %% ../nbs/03b_batch.ipynb #6cc31ef6
 def _state(folder: Path) -> dict[str, dict]:
     parts = sorted(p.name.removesuffix(".requests.jsonl") for p in folder.glob("part-*.requests.jsonl"))
     if not parts:
@@ -249,15 +249,15 @@ def _state(folder: Path) -> dict[str, dict]:
         raise ValueError(f"{path} cannot be read ({problem}); without it nobody knows what has been handed in") from problem
     return {name: known.get(name, {}) for name in parts}
 
-
+# %% ../nbs/03b_batch.ipynb #71fb13e7
 def _keep(folder: Path, state: dict[str, dict]) -> None:
     _write(folder / "state.json", json.dumps(state, indent=1).encode())
 
-
+# %% ../nbs/03b_batch.ipynb #fcee7f07
 def _status(state: dict[str, dict]) -> pd.DataFrame:
     return pd.DataFrame([{"part": n, "batch": p.get("batch"), "status": p.get("status", "not handed in")} for n, p in state.items()])
 
-
+# %% ../nbs/03b_batch.ipynb #a3dc681e
 def _batch_client(model: ChatModel) -> Any:
     import openai
 

@@ -133,7 +133,7 @@ def fields(attributes: list[Attribute], person: dict | None = None, *, seed: int
         lines.append(f'"work": an object with {inside}; for those who do not work only "employment" and "income"')
     return "\n".join(lines)
 
-
+# %% ../nbs/05_generation.ipynb #b53278c9
 def _drawn_order(attribute: Attribute, values: tuple[str, ...], seed: int | None) -> tuple[str, ...]:
     if seed is None:
         return values
@@ -264,7 +264,6 @@ def contradictions(text: str, person: dict) -> list[str]:
 _STOP = set("a an the who whom with from in of for at that to by on but than my his her our their is was are were am i we it he she they as because when "
             "where while so or if not like whose living working".split())
 _ANYONE_ELSE = re.compile(r"\b(?:my|our|his|her|their|with|was|were|when|met|love|loved|married|know|knew|see|saw|have|had|to|who|whose|like)\b", re.I)
-
 _FIRST_PERSON = re.compile(r"\b(?:I|[Mm]y|[Mm]e)\b")
 
 
@@ -281,7 +280,7 @@ def _descriptions(text: str) -> list[str]:
             starts.append(m.start())
     return [_phrase(text[start:]) for start in starts]
 
-
+# %% ../nbs/05_generation.ipynb #22548937
 def _phrase(text: str) -> str:
     words = []
     for word in re.match(r"(?:[\w'’-]+(?:, | |(?=\W|$))){0,8}", text)[0].split():  # type: ignore[index]
@@ -310,7 +309,7 @@ def _ages(text: str, age) -> list[str]:
     decades = re.finditer(rf"\b{who} (?:early |mid[- ]?|late )?({'|'.join(_DECADES)})\b", text)
     return wrong + [m[0] for m in decades if int(age) // 10 * 10 != _DECADES[m[1]]]
 
-
+# %% ../nbs/05_generation.ipynb #1935ff19
 def _years(words: str) -> int:
     if words.isdigit():
         return int(words)
@@ -360,7 +359,7 @@ _HOME = (
 )
 _FROM = rf"\bI(?: am|['’]m)(?: a| an)?(?: (?!(?:of|with|my)\b)[\w'’-]+){{0,5}}? from{_SOMEWHERE}"
 
-
+# %% ../nbs/05_generation.ipynb #9b1a8e3d
 def _places(text: str, home) -> list[str]:
     if home not in STATES.values():
         return []
@@ -372,7 +371,7 @@ def _places(text: str, home) -> list[str]:
     said = [(m[0], m[1] or STATES[m[2] or _CITIES[m[3]]]) for m in found if not elsewhere.search(m[0])]
     return [words for words, state in said if state != home and not (home == "District of Columbia" and re.search(r"in Washington$", words))]
 
-
+# %% ../nbs/05_generation.ipynb #3e82811a
 def _sentence(text: str, place: int) -> str:
     start = max(text.rfind(mark, 0, place) for mark in ".!?") + 1
     return re.split(r"[.!?]", text[start:], maxsplit=1)[0]
@@ -389,7 +388,7 @@ _RACES = "|".join(sorted(_RACE, key=len, reverse=True))
 _ORIGIN = (rf"\b({_RACES})(?: and \w+| (?!collar|belt|tie)[\w-]+)? (?:{_MEN}|{_WOMEN}|person|american|adult|parent|individual|citizen|immigrant)\b",
            rf"\b({'|'.join(r for r in _RACE if len(r) > 5 and r != 'native hawaiian')})$")
 
-
+# %% ../nbs/05_generation.ipynb #a4ad28d3
 def _origins(text: str, race) -> list[str]:
     if race == "Hispanic":  # who can be of any race
         return []
@@ -409,7 +408,7 @@ _DEGREES = {r"associate['’]s|associates?['’]? degree": 4, "(?:college |unive
 _REACHED = (r"\b(?:I(?: have|['’]ve| hold| earned| received| got| obtained| completed| finished| graduated with)(?: both| got| earned)?"
             r"|I(?: am|['’]m) (?:(?!\b(?:my|who|husband|wife|son|daughter)\b)[^.!?;]){1,60}? with) (?:an?|my) (?:[\w'’-]+ )?")
 
-
+# %% ../nbs/05_generation.ipynb #047fa426
 def _degrees(text: str, education) -> list[str]:
     if education not in _SCHOOL:
         return []
@@ -708,7 +707,7 @@ def _checks(job: _Job) -> list[Request]:
     return [Request(prompt("check", facts=names, persona=record, narrative=job.result[i]["narrative"]), schema=verdicts, max_tokens=max(100, job.room),
                     temperature=0.0, seed=job.seed & 0x7FFFFFFF, draw=job.round) for i, record in zip(job.checked, records, strict=True)]
 
-
+# %% ../nbs/05_generation.ipynb #ffcce93d
 def _judge(job: _Job, replies: pd.DataFrame) -> None:
     "Reject the narratives that the checker finds to contradict a fact."
     for i, reply in zip(job.checked, replies.to_dict("records"), strict=True):

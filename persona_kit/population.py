@@ -106,11 +106,16 @@ def rake(frame: pd.DataFrame, margins: Mapping, *, weight: str = "weight", bound
     _same_total(targets)
     fits = [(by, target, _codes(frame, by, target, start)) for by, target in targets]
     total = fits[0][1].sum()
-    free = start * (total / start.sum())
+    fitted = _fit(start * (total / start.sum()), fits, bounds, tol * total, max_iter)
+    return pd.Series(fitted, index=frame.index, name=weight)
+
+# %% ../nbs/01_population.ipynb #f1770001
+def _fit(start: np.ndarray, fits: list, bounds: tuple[float, float] | None, tolerance: float, max_iter: int) -> np.ndarray:
+    "Weights that meet the margins; with bounds, the free weights go on and the fitted ones are cut off."
     low, high = (0.0, np.inf) if bounds is None else _checked_bounds(bounds)
     bounded = bounds is not None
-    least, most = low * free, high * free if bounded else np.full(len(free), np.inf)
-    fitted = free
+    least, most = low * start, high * start if bounded else np.full(len(start), np.inf)
+    free = fitted = start
     for _ in range(max_iter):
         for _, target, codes in fits:
             now = np.bincount(codes, fitted, len(target))
@@ -118,13 +123,15 @@ def rake(frame: pd.DataFrame, margins: Mapping, *, weight: str = "weight", bound
             if bounded:
                 free = np.clip(free, 1e-3 * least, 1e3 * most)
             fitted = np.clip(free, least, most) if bounded else free
-        if all(_deviation(by, target, codes, fitted)[0] <= tol * total for by, target, codes in fits):
-            return pd.Series(fitted, index=frame.index, name=weight)
+        if all(_deviation(by, target, codes, fitted)[0] <= tolerance for by, target, codes in fits):
+            return fitted
     worst = max(_deviation(by, target, codes, fitted) for by, target, codes in fits)
-    stuck = f" {int(np.sum((start > 0) & ((fitted <= least) | (fitted >= most))))} weights are at the bounds {bounds}: widen them?" if bounded else ""
-    raise ValueError(f"not met after {max_iter} passes; worst is margin {worst[1]}. Do the margins contradict each other, or are more passes needed (max_iter)?{stuck}")
+    at_bounds = int(np.sum((start > 0) & ((fitted <= least) | (fitted >= most))))
+    stuck = f" {at_bounds} weights are at the bounds {bounds}: widen them?" if bounded else ""
+    raise ValueError(f"not met after {max_iter} passes; worst is margin {worst[1]}. Do the margins contradict each other, or are more passes "
+                     f"needed (max_iter)?{stuck}")
 
-
+# %% ../nbs/01_population.ipynb #87e1ddd0
 def _checked_bounds(bounds: tuple[float, float]) -> tuple[float, float]:
     try:
         low, high = (float(b) for b in bounds)
@@ -407,12 +414,12 @@ def _designed(population: "Population", n, per_state, states, stratify, allocati
     ids = np.array([f"{code}-{kind}{tag}-{i:05d}" for code, tag, i in zip(home, tags, numbers, strict=True)])
     return _personas(population, drawn, ids, np.concatenate(uniforms), np.concatenate(each))
 
-
+# %% ../nbs/01_population.ipynb #5c73fd80
 def _tag(stratum: tuple, by: list[str]) -> str:
     "What tells the ids of one stratum from those of another, unless the state does."
     return "" if by in ([], ["state"]) else hashlib.blake2b("\x1f".join(map(str, stratum)).encode(), digest_size=3).hexdigest()
 
-
+# %% ../nbs/01_population.ipynb #f85922d1
 def _strata(frame: pd.DataFrame, rows: np.ndarray, by: list[str]) -> dict[tuple, np.ndarray]:
     "The rows of each stratum, sorted by all attributes; strata without weight are left out."
     part = frame.iloc[rows]
@@ -425,7 +432,7 @@ def _strata(frame: pd.DataFrame, rows: np.ndarray, by: list[str]) -> dict[tuple,
     weight = frame["weight"].to_numpy(float)
     return {name: part for name, part in found.items() if weight[part].sum() > 0}
 
-
+# %% ../nbs/01_population.ipynb #6dd59ece
 def _allocate(totals: dict[tuple, float], n: int, allocation: str | Mapping) -> dict[tuple, int]:
     "Persons per stratum; rounded so that they sum to n (largest remainders first)."
     if isinstance(allocation, Mapping):
@@ -599,7 +606,7 @@ def us_adults(year: int = 2018, *, joint: str = "census") -> Population:
         return Population(_independent(_us_cells(year), "education"), f"US adults {year}, education independent", joint)
     return Population(_us_cells(year).copy(), f"US adults {year}")
 
-
+# %% ../nbs/01_population.ipynb #cfa20bc5
 def _independent(cells: pd.DataFrame, attribute: str) -> pd.DataFrame:
     "The same cells of the other attributes, with the attribute's distribution of the state in each."
     others = [str(c) for c in cells if c not in (attribute, "weight")]
@@ -636,13 +643,13 @@ def cramers_v(frame: pd.DataFrame, first: str, second: str, *, weight: str = "we
         raise ValueError(f"the frame has no column {', '.join(map(repr, absent))}; it has {', '.join(map(str, frame.columns))}")
     return _association(_numbered(frame[first]), _numbered(frame[second]), frame[weight].to_numpy(float))
 
-
+# %% ../nbs/01_population.ipynb #df42611d
 def _numbered(values: pd.Series) -> np.ndarray:
     "Codes from 0; missing values are a category of their own."
     codes = values.cat.codes.to_numpy() if isinstance(values.dtype, pd.CategoricalDtype) else pd.factorize(values)[0]
     return codes.astype(np.intp) - min(int(codes.min(initial=0)), 0)
 
-
+# %% ../nbs/01_population.ipynb #09ff5e83
 def _association(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> float:
     shape = (a.max(initial=0) + 1, b.max(initial=0) + 1)
     table = np.bincount(a * shape[1] + b, weight, shape[0] * shape[1]).reshape(shape)
@@ -683,7 +690,24 @@ def diagnostics(people: pd.DataFrame, population: "Population", *, attributes: S
     Kish, L. (1965). Survey Sampling, section 11.7.
     """
     weight = _weights(people, "weight")
-    from persona_kit.census import ATTRIBUTES, RULES, impossible
+    whole, shared, chosen = _comparable(people, population, attributes)
+    rows = []
+    for a in chosen:
+        shares = [f.groupby(f[a].astype(str))["weight"].sum() / f["weight"].sum() for f in (people, whole)]
+        both = pd.concat(shares, axis=1, keys=["people", "population"]).fillna(0.0)
+        rows += [("share", a, c, p, q) for c, p, q in both.itertuples()]
+    pairs = [(a, b) for i, a in enumerate(chosen) for b in chosen[i + 1:]]
+    mine, theirs = ({a: _numbered(f[a]) for a in chosen} for f in (people, whole))
+    of = whole["weight"].to_numpy(float)
+    rows += [("Cramér's V", f"{a} × {b}", "", _association(mine[a], mine[b], weight), _association(theirs[a], theirs[b], of)) for a, b in pairs]
+    rows += [(name, "", "", value, np.nan) for name, value in _design(people, weight, shared).items()]
+    out = pd.DataFrame(rows, columns=["measure", "attribute", "category", "people", "population"])
+    return out.assign(difference=out["people"] - out["population"])
+
+# %% ../nbs/01_population.ipynb #f1770002
+def _comparable(people: pd.DataFrame, population: "Population", attributes: Sequence[str] | None) -> tuple[pd.DataFrame, list[str], list[str]]:
+    "The population's frame in the states of the people, the attributes that both have, and those to compare."
+    from persona_kit.census import ATTRIBUTES
     known = set(population.attributes)
     asked = [a for a in ATTRIBUTES if a in people and a not in known and set(_CELL) <= known & set(people)]
     if asked and (attributes is None or set(asked) & set(attributes)):
@@ -697,26 +721,20 @@ def diagnostics(people: pd.DataFrame, population: "Population", *, attributes: S
     whole = population.frame
     if "state" in shared:
         whole = whole[whole["state"].astype(str).isin(set(people["state"].astype(str)))]
-    rows = []
-    for a in chosen:
-        shares = [f.groupby(f[a].astype(str))["weight"].sum() / f["weight"].sum() for f in (people, whole)]
-        both = pd.concat(shares, axis=1, keys=["people", "population"]).fillna(0.0)
-        rows += [("share", a, c, p, q) for c, p, q in both.itertuples()]
-    pairs = [(a, b) for i, a in enumerate(chosen) for b in chosen[i + 1:]]
-    mine, theirs = ({a: _numbered(f[a]) for a in chosen} for f in (people, whole))
-    of = whole["weight"].to_numpy(float)
-    rows += [("Cramér's V", f"{a} × {b}", "", _association(mine[a], mine[b], weight), _association(theirs[a], theirs[b], of)) for a, b in pairs]
+    return whole, shared, chosen
+
+# %% ../nbs/01_population.ipynb #04cdfa83
+def _design(people: pd.DataFrame, weight: np.ndarray, shared: list[str]) -> dict[str, float]:
+    "What the weights cost, how many are distinct, and how many cannot be."
+    from persona_kit.census import RULES, impossible
     effective = weight.sum() ** 2 / (weight**2).sum()
     few = people[shared].sample(min(1000, len(people)), random_state=0)
-    distinct = 1000 * len(few.drop_duplicates()) / len(few)
-    rows += [(name, "", "", value, np.nan) for name, value in
-             (("effective sample size", effective), ("design effect", len(people) / effective), ("distinct per 1,000", distinct))]
+    out = {"effective sample size": effective, "design effect": len(people) / effective, "distinct per 1,000": 1000 * len(few.drop_duplicates()) / len(few)}
     if any(set(columns) <= set(people) for columns, _ in RULES.values()):
-        rows.append(("impossible", "", "", impossible(people).set_index("rule").loc["any", "share"], np.nan))
-    out = pd.DataFrame(rows, columns=["measure", "attribute", "category", "people", "population"])
-    return out.assign(difference=out["people"] - out["population"])
+        out["impossible"] = impossible(people).set_index("rule").loc["any", "share"]
+    return out
 
-
+# %% ../nbs/01_population.ipynb #2c86ee39
 def _with_attributes(population: "Population", people: pd.DataFrame, attributes: list[str]) -> "Population":
     "200,000 people of the population, in the states of the sample, with census attributes."
     from persona_kit.census import add_attributes
@@ -724,7 +742,6 @@ def _with_attributes(population: "Population", people: pd.DataFrame, attributes:
     drawn = population.sample(n=200_000, states=states, method="systematic", seed=0)
     drawn = drawn[[*population.attributes, "weight"]].assign(weight=drawn["weight"] * 1.0)
     return Population(add_attributes(drawn, attributes, seed=0), population.name)
-
 
 # %% ../nbs/01_population.ipynb #e1ec0002
 ELECTORATES = ("adults", "citizens", "registered", "voters")

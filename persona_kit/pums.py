@@ -75,7 +75,7 @@ _USED = (*_NEEDED, "ST", "STATE", "ADJINC", "CIT", "POBP", "LANX", "LANP", "ENG"
 def _band(values: pd.Series, edges: Sequence[float]) -> np.ndarray:
     return np.searchsorted(np.asarray(edges, float), values.to_numpy(float), side="right") - 1
 
-
+# %% ../nbs/01c_pums.ipynb #9ad3eb01
 def _households(num: pd.DataFrame, thousand: pd.Series) -> pd.DataFrame:
     "By person: relationship and type of household, own children under 18, and the household's income in thousands."
     coded = num["RELSHIPP"].map(_RELSHIPP) if "RELSHIPP" in num else num["RELP"].map(_RELP)
@@ -143,7 +143,7 @@ def _codes(raw: pd.DataFrame, prices: float = 1.0) -> pd.DataFrame:
         out["health_insurance"] = np.select([(num["PRIVCOV"] == 1) & (num["PUBCOV"] == 1), num["PRIVCOV"] == 1, num["PUBCOV"] == 1], [2, 0, 1], 3)
     return out[num["AGEP"] >= 18].astype({c: int for c in out if c != "weight"})
 
-
+# %% ../nbs/01c_pums.ipynb #7d055ffa
 def _add_work(out: pd.DataFrame, num: pd.DataFrame, text: dict[str, pd.Series]) -> None:
     "Occupation, class and industry of the employed."
     works = out["employment_status"] == 0
@@ -194,12 +194,13 @@ def read_pums(persons: str | os.PathLike | Sequence[str | os.PathLike] | pd.Data
         raise ValueError("no file given")
     return pd.concat(parts, ignore_index=True)
 
-
+# %% ../nbs/01c_pums.ipynb #1d545de9
 def _categorical(codes: pd.Series, labels: Iterable[str], ordered: bool | None = False) -> pd.Categorical:
     return pd.Categorical.from_codes(codes.to_numpy(), dtype=pd.CategoricalDtype(list(labels), bool(ordered)))  # type: ignore[return-value]
 
-
-def _labelled(raw: pd.DataFrame, prices: float, file: str) -> pd.DataFrame:
+# %% ../nbs/01c_pums.ipynb #f1770003
+def _checked(raw: pd.DataFrame, file: str) -> pd.Series:
+    "The code of the state; an error if a column is absent or a code is none."
     absent = [c for c in _NEEDED if c not in raw]
     if absent or not {"ST", "STATE"} & set(raw):
         raise ValueError(f"{file}: no column {', '.join(absent or ['ST'])}; a person file of the ACS PUMS has it (households are in another file)")
@@ -220,6 +221,11 @@ def _labelled(raw: pd.DataFrame, prices: float, file: str) -> pd.DataFrame:
         if wrong.any():
             row = int(np.argmax(wrong))
             raise ValueError(f"{file}, row {row}: {column} must be a number ≥ 0, not {raw[column].iloc[row]}")
+    return place
+
+# %% ../nbs/01c_pums.ipynb #a37456e9
+def _labelled(raw: pd.DataFrame, prices: float, file: str) -> pd.DataFrame:
+    place = _checked(raw, file)
     codes = _codes(raw.reset_index(drop=True), prices)
     if codes.empty:
         raise ValueError(f"{file}: nobody is 18 or older")

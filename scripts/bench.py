@@ -57,7 +57,7 @@ def attributes_by_row(people):
             cell = 0
             for parent, size in zip(about["parents"], about["sizes"], strict=True):
                 cell = cell * size + int(_parent(parent, codes, maps)[0])
-            edges = [*map(int, tables[name][codes["state"][0], cell]), 65535]
+            edges = [*(min(float(e), 1.0) for e in tables[name][codes["state"][0], cell]), 1.0]
             codes[name] = np.array(draw.choices(range(len(edges)), cum_weights=edges)) if edges[-1] else np.array([-1])
         out.append({name: int(code[0]) for name, code in codes.items()})
     return pd.DataFrame(out)
