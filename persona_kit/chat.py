@@ -450,7 +450,9 @@ def _failure(error: Exception) -> _Failure:
         return _Failure("no reply in time", retry=True)
     if isinstance(error, openai.APIConnectionError):
         return _Failure(f"connection lost: {str(error.__cause__ or error)[:200]}", retry=True)
-    if isinstance(error, json.JSONDecodeError):
+    if isinstance(error, UnicodeEncodeError):
+        return _Failure(f"the request holds a character that cannot be sent ({error})")
+    if isinstance(error, (ValueError, RecursionError)):  # also bytes that are no UTF-8, brackets without end, numbers of thousands of digits
         return _Failure(f"the reply is not valid JSON ({error})", retry=True)
     if isinstance(error, _BadReply):
         return _Failure(f"the reply cannot be read: {error}", retry=True, unreachable=str(error).startswith("not JSON"))

@@ -9,6 +9,7 @@ import struct
 import threading
 import time
 from collections import defaultdict
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -84,7 +85,122 @@ def leaking(handler, body, n):
     return handler.reply(500, problem(f"failed with {handler.headers['authorization']}"))
 
 
+def always(status, data, **how):
+    return lambda h, b, n: h.reply(status, data, **how)
+
+
+def reset_in_body(handler, body, n):
+    handler.reply(200, chat("cut off"), missing=1)
+    reset(handler, body, n)
+
+
+def drip(handler, body, n):
+    "A byte every 50 ms: no wait is long, the whole is."
+    handler.reply(200, "", missing=10_000)
+    for _ in range(40):
+        handler.wfile.write(b" ")
+        time.sleep(0.05)
+
+
+def counted(usage):
+    "A good reply with a strange account of its tokens."
+    return lambda h, b, n: h.reply(200, chat(h.prompt(b)) | {"usage": usage})
+
+
+def choosing(**choice):
+    "A good reply, but for a field of its choice."
+    return lambda h, b, n: h.reply(200, {"choices": [chat(h.prompt(b))["choices"][0] | choice]})
+
+
+def saying(text):
+    return lambda h, b, n: h.reply(200, chat(text))
+
+
+def later(handler, body, n):
+    "The first to come is the last to be answered."
+    time.sleep(max(0.0, 0.5 - 0.05 * handler.total))
+    handler.reply(200, chat(handler.prompt(body)))
+
+
+def echo(status):
+    "Say back all that came: address, key, password."
+
+    def answer(handler, body, n):
+        told = f"{handler.path} {dict(handler.headers)}"
+        if status == 200:
+            return handler.reply(200, told, kind="text/html")
+        return handler.reply(status, problem(f"you sent {told}", "content_filter" if status == 400 else None))
+
+    return answer
+
+
+def moved(status, where):
+    return lambda h, b, n: h.reply(status, "", more={"location": h.path.replace("/chat/completions", "") + "/elsewhere" if where else h.path})
+
+
+NO_NUMBERS = '{"choices": [{"message": {"content": "A"}, "logprobs": {"content": [{"token": "A", "logprob": -0.1, "top_logprobs": %s}]}}]}'
+
 MODES = {
+    "busy_always": always(429, problem("slow down")),
+    "busy_seconds": once(always(429, problem("slow down"), retry_after="7")),
+    "busy_date": once(lambda h, b, n: h.reply(429, problem("slow down"), retry_after=formatdate(time.time() + 20, usegmt=True))),
+    "busy_odd": once(always(429, problem("slow down"), retry_after="nan")),
+    "full_once": once(always(503, problem("overloaded"), retry_after="3")),
+    "gateway_once": once(always(502, "<html>bad gateway</html>", kind="text/html")),
+    "gateway": always(502, "<html>bad gateway</html>", kind="text/html"),
+    "reset": reset,
+    "reset_in_body": reset_in_body,
+    "reset_in_body_once": once(reset_in_body),
+    "hang": hang,
+    "drip": drip,
+    "bad_json": always(200, '{"choices": [nonsense]}'),
+    "cut": always(200, '{"choices":', missing=20),
+    "deep": always(200, "[" * 100_000),
+    "long_number": lambda h, b, n: h.reply(200, json.dumps(chat("A"))[:-1] + ', "x": ' + "1" * 5000 + "}"),
+    "plain": lambda h, b, n: h.reply(200, chat(h.prompt(b)), kind="text/plain; charset=utf-8"),
+    "plain_bad": always(200, "upstream is asleep", kind="text/plain"),
+    "nothing": always(200, ""),
+    "nothing_plain": always(200, "", kind="text/plain"),
+    "list": always(200, [1, 2]),
+    "no_dict": always(200, {"choices": {"0": 1}}),
+    "latin": always(200, b'{"choices": [{"message": {"content": "caf\xe9"}}]}'),
+    "utf16": lambda h, b, n: h.reply(200, json.dumps(chat(h.prompt(b))).encode("utf-16")),
+    "bom": lambda h, b, n: h.reply(200, b"\xef\xbb\xbf" + json.dumps(chat(h.prompt(b))).encode()),
+    "surrogate": saying("left \ud83d right \udc00 joined \ud83d\ude00"),
+    "nul": saying("a\x00b"),
+    "content_number": choosing(message={"role": "assistant", "content": 5}),
+    "content_list": choosing(message={"content": ["x", {"type": "text", "text": None}, {"type": "text", "text": 5}]}),
+    "finish_number": choosing(finish_reason=7),
+    "finish_list": choosing(finish_reason=["stop"]),
+    "refusal_number": choosing(message={"content": "A", "refusal": 5}),
+    "no_message": choosing(message=None),
+    "logprobs_odd": choosing(logprobs={"content": [{"token": "A"}]}),
+    "logprobs_text": choosing(logprobs="none"),
+    "logprobs_infinite": always(200, NO_NUMBERS % '[{"token": "A", "logprob": -0.1}, {"token": "B", "logprob": -Infinity}, {"token": "C", "logprob": NaN}]'),
+    "usage_none": counted(None),
+    "usage_list": counted([7, 3]),
+    "usage_absent": counted({}),
+    "usage_words": counted({"prompt_tokens": "many", "completion_tokens": "3"}),
+    "usage_negative": counted({"prompt_tokens": -5, "completion_tokens": 3}),
+    "usage_fraction": counted({"prompt_tokens": 7.6, "completion_tokens": 3.0}),
+    "usage_huge": counted({"prompt_tokens": 10**30, "completion_tokens": 3}),
+    "usage_infinite": lambda h, b, n: h.reply(200, '{"choices": [{"message": {"content": "A"}}], "usage": {"prompt_tokens": Infinity, "completion_tokens": NaN}}'),
+    "forbidden": always(403, problem("this key may not use the model")),
+    "no_such_path": always(404, "<html>nothing here</html>", kind="text/html"),
+    "wrong_method": always(405, problem("not allowed")),
+    "policy": always(400, problem("flagged", "content_policy_violation")),
+    "unprocessable": always(422, problem("temperature must be below 2")),
+    "moved_302": moved(302, True),
+    "moved_307": moved(307, True),
+    "moved_round": moved(307, False),
+    "later": later,
+    "echo_400": echo(400),
+    "echo_401": echo(401),
+    "echo_500": echo(500),
+    "echo_200": echo(200),
+    "only_model_and_messages": lambda h, b, n: next(
+        (h.reply(400, problem(f"Unrecognized request argument supplied: {k}")) for k in b if k not in ("model", "messages")),
+        None) or (set(b) <= {"model", "messages"} and h.reply(200, chat(h.prompt(b)))),
     "ok": lambda h, b, n: h.reply(200, chat(h.prompt(b))),
     "slow": slow,
     "busy": once(lambda h, b, n: h.reply(429, problem("slow down"))),
@@ -130,23 +246,30 @@ class Handler(BaseHTTPRequestHandler):
     def prompt(self, body):
         return body["messages"][-1]["content"]
 
-    def reply(self, status, data, *, kind="application/json", missing=0, retry_after=None):
-        raw = (data if isinstance(data, str) else json.dumps(data)).encode()
+    def reply(self, status, data, *, kind="application/json", missing=0, retry_after=None, more=None):
+        raw = data if isinstance(data, bytes) else (data if isinstance(data, str) else json.dumps(data)).encode()
         self.send_response(status)
         self.send_header("content-type", kind)
         self.send_header("content-length", str(len(raw) + missing))
         if retry_after:
             self.send_header("retry-after", retry_after)
+        for name, value in (more or {}).items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(raw)
         self.close_connection = self.close_connection or bool(missing)
+
+    def do_GET(self):
+        with self.server.lock:
+            self.server.log["/".join(self.path.split("/")[1:3])].append((time.monotonic(), None))
+        self.reply(200, "<html>please log in</html>", kind="text/html")
 
     def do_POST(self):
         _, mode, number, *_ = self.path.split("/")
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         with self.server.lock:
             log = self.server.log[f"{mode}/{number}"]
-            n = sum(self.prompt(b) == self.prompt(body) for _, b in log)
+            n = sum(b is not None and self.prompt(b) == self.prompt(body) for _, b in log)
             log.append((time.monotonic(), body))
             self.total = len(log)
         MODES[mode](self, body, n)
