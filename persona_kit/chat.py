@@ -307,7 +307,7 @@ def _checked_line(text: str) -> dict:
         raise ValueError(f"a reply needs a text and a status among {', '.join(_KEPT)}")
     if row["request_key"] != _key(row["request"]) or row["model"] != row["request"].get("model"):
         raise ValueError("the key does not belong to the request; the line was edited")
-    return row
+    return row | {"reply": _characters(row["reply"])}
 
 # %% ../nbs/03_chat.ipynb #1bf3e4ab
 def _store_load(store: ReplyStore, path: Path) -> int:
@@ -347,6 +347,15 @@ class _BadReply(Exception):
     "The server answered 200 with something that is no chat completion."
 
 
+def _characters(value: Any) -> Any:
+    "Half a surrogate pair is no character: neither a frame nor a file could hold it."
+    if isinstance(value, str):
+        return re.sub(r"[\ud800-\udfff]", "\ufffd", value)
+    if isinstance(value, list):
+        return [_characters(v) for v in value]
+    return {k: _characters(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
 def _content(message: dict) -> str:
     content = message.get("content")
     if isinstance(content, list):
@@ -378,7 +387,7 @@ def _read_reply(data: Any) -> tuple[dict, dict]:
         tokens = {k: _number(usage.get(k), int) for k in ("prompt_tokens", "completion_tokens")}
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as e:
         raise _BadReply(f"a field is absent or of the wrong kind ({type(e).__name__}: {e})") from e
-    return {"text": str(text), "status": status, "finish_reason": finish, "logprobs": logprobs}, tokens
+    return _characters({"text": str(text), "status": status, "finish_reason": finish, "logprobs": logprobs}), tokens
 
 # %% ../nbs/03_chat.ipynb #93107318
 class ChatError(RuntimeError):
