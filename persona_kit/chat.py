@@ -374,8 +374,10 @@ def _first_logprobs(choice: dict) -> list[dict] | None:
 
 # %% ../nbs/03_chat.ipynb #2a1b964b
 def _read_reply(data: Any) -> tuple[dict, dict]:
+    if isinstance(data, str) and data.lstrip().startswith("{"):  # JSON that is called text
+        data = json.loads(data)
     if not isinstance(data, dict):
-        raise _BadReply(f"not JSON but {str(data)[:80]!r}")
+        raise _BadReply(f"not JSON but {data[:80]!r}" if isinstance(data, str) else f"a {type(data).__name__} instead of an object")
     if not data.get("choices"):
         raise _BadReply(f"no choices in the reply {json.dumps(data.get('error') or data)[:200]}")
     try:
