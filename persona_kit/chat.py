@@ -454,6 +454,8 @@ def _failure(error: Exception) -> _Failure:
     if isinstance(error, openai.APIStatusError):
         return _status_failure(error)
     names = {type(e).__name__ for e in _chain(error)}
+    if "ServerDisconnectedError" in names:  # which the client calls a timeout
+        return _Failure("connection lost: the server hung up", retry=True)
     if names & {"ConnectError", "ConnectTimeout", "ConnectionRefusedError", "gaierror", "ClientConnectorError", "ClientConnectorDNSError"}:
         cause = next((str(e) for e in _chain(error) if isinstance(e, OSError)), str(error))
         return _Failure(f"cannot connect: {cause[:200]}", retry=True, unreachable=True)
