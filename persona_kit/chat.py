@@ -441,6 +441,8 @@ def _status_failure(error: Any) -> _Failure:
     body = body["error"] if isinstance(body.get("error"), dict) else body
     text, code = str(body.get("message") or error.message or error)[:400], str(body.get("code") or body.get("type") or "")
     reason = f"HTTP {status}: {text}"
+    if 300 <= status < 400:
+        return _Failure(f"HTTP {status}: the address leads to {error.response.headers.get('location')!r}; name the endpoint itself in base_url=", fatal=True)
     if status in _HINTS or code == "insufficient_quota":
         return _Failure(f"{reason} ({_HINTS.get(status, 'nothing is left on this account')})", fatal=True)
     if status in (408, 409, 425, 429) or status >= 500:
@@ -994,7 +996,7 @@ def _client(model: _Endpoint, url: str | None) -> Any:
     import openai
 
     local = url is not None and urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
-    http = openai.DefaultAioHttpClient(trust_env=not local)
+    http = openai.DefaultAioHttpClient(trust_env=not local, follow_redirects=False)
     return openai.AsyncOpenAI(base_url=url, api_key=_secret(model), http_client=http, max_retries=0, timeout=model.timeout)
 
 # %% ../nbs/03_chat.ipynb #6233a203
