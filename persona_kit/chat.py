@@ -427,7 +427,8 @@ def _retry_after(headers: Any) -> float | None:
         value = headers.get(name)
         if value:
             with contextlib.suppress(ValueError):
-                return min(max(float(value) / unit, 0.0), 300.0)
+                seconds = float(value) / unit
+                return None if math.isnan(seconds) else min(max(seconds, 0.0), 300.0)
             from email.utils import parsedate_to_datetime
 
             with contextlib.suppress(ValueError, TypeError):
