@@ -480,6 +480,7 @@ _OPTIONAL = {
     "top_logprobs": ("logprobs", "top_logprobs"),
     "seed": ("seed",),
     "max_tokens": ("max_tokens",),
+    "max_completion_tokens": ("max_completion_tokens",),
     "temperature": ("temperature",),
     "top_p": ("top_p",),
 }
