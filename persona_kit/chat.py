@@ -13,6 +13,7 @@ import gzip
 import hashlib
 import json
 import lzma
+import math
 import os
 import random
 import re
@@ -366,11 +367,21 @@ def _content(message: dict) -> str:
 
 
 def _first_logprobs(choice: dict) -> list[dict] | None:
-    content = (choice.get("logprobs") or {}).get("content") or []
-    if not content:
+    try:
+        first = choice["logprobs"]["content"][0]
+        top = [(str(t["token"]), float(t["logprob"])) for t in first.get("top_logprobs") or [first]]
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError):
         return None
-    top = content[0].get("top_logprobs") or [content[0]]
-    return [{"token": str(t["token"]), "logprob": float(t["logprob"])} for t in top]
+    return [{"token": t, "logprob": p} for t, p in top if math.isfinite(p)] or None
+
+
+def _count(value: Any) -> int | None:
+    "A number of tokens, if it is one."
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return int(number) if 0 <= number < 2**31 and number.is_integer() else None
 
 # %% ../nbs/03_chat.ipynb #2a1b964b
 def _read_reply(data: Any) -> tuple[dict, dict]:
@@ -383,12 +394,14 @@ def _read_reply(data: Any) -> tuple[dict, dict]:
     try:
         choice = data["choices"][0]
         message, finish = choice["message"], choice.get("finish_reason")
+        finish = finish if isinstance(finish, str) else None
         refusal = message.get("refusal")
         status = "refusal" if refusal else {"length": "truncated", "content_filter": "filtered"}.get(finish, "ok")
-        text, logprobs, usage = refusal or _content(message), _first_logprobs(choice), data.get("usage") or {}
-        tokens = {k: _number(usage.get(k), int) for k in ("prompt_tokens", "completion_tokens")}
+        text, logprobs = refusal or _content(message), _first_logprobs(choice)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as e:
         raise _BadReply(f"a field is absent or of the wrong kind ({type(e).__name__}: {e})") from e
+    usage = data["usage"] if isinstance(data.get("usage"), dict) else {}
+    tokens = {k: _count(usage.get(k)) for k in ("prompt_tokens", "completion_tokens")}
     return _characters({"text": str(text), "status": status, "finish_reason": finish, "logprobs": logprobs}), tokens
 
 # %% ../nbs/03_chat.ipynb #93107318
