@@ -914,7 +914,9 @@ def _secret(model: _Endpoint) -> str:
         return "none"
     if not key:
         raise ChatError(f"no key for {model.id}: pass api_key=, or set OPENAI_API_KEY; for another endpoint give its base_url=")
-    return key
+    if not re.fullmatch(r"[!-~]+", key.strip()):
+        raise ChatError(f"the key for {model.id} holds a space, a line break or a letter beyond ASCII; was it copied whole?")
+    return key.strip()
 
 # %% ../nbs/03_chat.ipynb #86a3446f
 async def _complete(model: _Endpoint, requests: list[Request], progress: bool | None) -> pd.DataFrame:
