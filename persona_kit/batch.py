@@ -156,7 +156,7 @@ def _read_line(text: str, requests: dict[str, dict], model: ChatModel) -> tuple[
     try:
         reply, tokens = _read_reply(answer.get("body"))
     except _BadReply as problem:
-        return key, f"the reply cannot be read: {problem}"
+        return key, f"the reply cannot be read: {problem}"[:200]
     if reply["status"] not in _KEPT:
         return key, reply["status"]
     return key, {"request_key": key, "model": model.id, "request": requests[key], "reply": reply, "usage": tokens | {"seconds": None}, "created": _now()}

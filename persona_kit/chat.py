@@ -7,6 +7,7 @@ __all__ = ['Request', 'ReplyStore', 'ChatError', 'ChatModel']
 
 # %% ../nbs/03_chat.ipynb #0893c85d
 import asyncio
+import base64
 import contextlib
 import errno
 import gzip
@@ -29,7 +30,7 @@ from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any, Self, TypeVar, cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, unquote, unquote_plus, urlsplit, urlunsplit
 
 import pandas as pd
 
@@ -388,15 +389,15 @@ def _read_reply(data: Any) -> tuple[dict, dict]:
     if isinstance(data, str) and data.lstrip().startswith("{"):  # JSON that is called text
         data = json.loads(data)
     if not isinstance(data, dict):
-        raise _BadReply(f"not JSON but {data[:80]!r}" if isinstance(data, str) else f"a {type(data).__name__} instead of an object")
+        raise _BadReply(f"not JSON but {data!r}" if isinstance(data, str) else f"a {type(data).__name__} instead of an object")
     if not data.get("choices"):
-        raise _BadReply(f"no choices in the reply {json.dumps(data.get('error') or data)[:200]}")
+        raise _BadReply(f"no choices in the reply {json.dumps(data.get('error') or data)}")
     try:
         choice = data["choices"][0]
         message, finish = choice["message"], choice.get("finish_reason")
         finish = finish if isinstance(finish, str) else None
         refusal = message.get("refusal")
-        status = "refusal" if refusal else {"length": "truncated", "content_filter": "filtered"}.get(finish, "ok")
+        status = "refusal" if refusal else {"length": "truncated", "content_filter": "filtered"}.get(finish or "", "ok")
         text, logprobs = refusal or _content(message), _first_logprobs(choice)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as e:
         raise _BadReply(f"a field is absent or of the wrong kind ({type(e).__name__}: {e})") from e
@@ -418,6 +419,11 @@ class _Failure:
     fatal: bool = False
     unreachable: bool = False  # fatal unless the endpoint has answered before
     filtered: bool = False
+    hint: str = ""
+
+    def hide(self, secrets: Sequence[str]) -> None:
+        "Make the reason fit to be shown. Shortened last: half a key is found by nobody."
+        self.reason = _without_secrets(self.reason, *secrets)[:400] + self.hint
 
 # %% ../nbs/03_chat.ipynb #8cbcba82
 _HINTS = {
@@ -453,12 +459,13 @@ def _status_failure(error: Any) -> _Failure:
     status, body = int(error.status_code), error.body
     body = body if isinstance(body, dict) else {}
     body = body["error"] if isinstance(body.get("error"), dict) else body
-    text, code = str(body.get("message") or error.message or error)[:400], str(body.get("code") or body.get("type") or "")
+    text, code = str(body.get("message") or error.message or error), str(body.get("code") or body.get("type") or "")
     reason = f"HTTP {status}: {text}"
     if 300 <= status < 400:
-        return _Failure(f"HTTP {status}: the address leads to {error.response.headers.get('location')!r}; name the endpoint itself in base_url=", fatal=True)
+        to = error.response.headers.get("location")
+        return _Failure(f"HTTP {status}: the address leads to {to!r}", fatal=True, hint="; name the endpoint itself in base_url=")
     if status in _HINTS or code == "insufficient_quota":
-        return _Failure(f"{reason} ({_HINTS.get(status, 'nothing is left on this account')})", fatal=True)
+        return _Failure(reason, fatal=True, hint=f" ({_HINTS.get(status, 'nothing is left on this account')})")
     if status in (408, 409, 425, 429) or status >= 500:
         return _Failure(reason, retry=True, after=_retry_after(error.response.headers), busy=status in (429, 503))
     return _Failure(reason, filtered="content_filter" in code or "content_policy" in code)
@@ -474,11 +481,11 @@ def _failure(error: Exception) -> _Failure:
         return _Failure("connection lost: the server hung up", retry=True)
     if names & {"ConnectError", "ConnectTimeout", "ConnectionRefusedError", "gaierror", "ClientConnectorError", "ClientConnectorDNSError"}:
         cause = next((str(e) for e in _chain(error) if isinstance(e, OSError)), str(error))
-        return _Failure(f"cannot connect: {cause[:200]}", retry=True, unreachable=True)
+        return _Failure(f"cannot connect: {cause}", retry=True, unreachable=True)
     if isinstance(error, (openai.APITimeoutError, TimeoutError)):
         return _Failure("no reply in time", retry=True)
     if isinstance(error, openai.APIConnectionError):
-        return _Failure(f"connection lost: {str(error.__cause__ or error)[:200]}", retry=True)
+        return _Failure(f"connection lost: {error.__cause__ or error}", retry=True)
     if isinstance(error, UnicodeEncodeError):
         return _Failure(f"the request holds a character that cannot be sent ({error})")
     if isinstance(error, (ValueError, RecursionError)):  # also bytes that are no UTF-8, brackets without end, numbers of thousands of digits
@@ -800,7 +807,8 @@ class ChatModel(_Endpoint):
         models must not share one.
     base_url : str or list of str, optional
         Address of the endpoint, usually ending in /v1; without it OpenAI's. Several addresses are replicas of one model: requests are
-        spread over them, one that fails is left alone for a while and then tried again.
+        spread over them, one that fails is left alone for a while and then tried again. `https://name:password@host/v1?key=value` works
+        and is not shown: name and password are sent as Basic authorisation in place of the key, the rest with every request.
     api_key : str, optional
         Without it `OPENAI_API_KEY` is used for OpenAI's own address and `PERSONA_KIT_API_KEY` for any other. Never stored or shown.
     temperature, top_p, max_tokens, seed : optional
@@ -902,8 +910,9 @@ def _urls(model: _Endpoint) -> list[str | None]:
     return list(model.base_url) if isinstance(model.base_url, tuple) else [model.base_url]
 
 
-def _without_secrets(text: str, key: str | None = None) -> str:
-    text = text.replace(key, "***") if key and len(key) > 5 else text
+def _without_secrets(text: str, *secrets: str) -> str:
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "***") if len(secret) > 5 else text
     text = re.sub(r"(?<=://)[^/@\s]*@|(?<![\w/.])[^\s/:@'\"]+:[^\s/@'\"]+@", "***@", text)
     return re.sub(r"\bsk-[\w*-]+", "***", re.sub(r"(https?://[^\s?'\"]*)\?[^\s'\"]*", r"\1", text))
 
@@ -1009,12 +1018,29 @@ def _clients(model: _Endpoint) -> list[Any]:
     return [_client(model, url) for url in (_embedded_urls() if model.embedded else _urls(model))]
 
 
+def _address(url: str | None) -> dict[str, Any]:
+    "What a client needs to know of an address: a name and password before @ go into a header, what stands after ? into every request."
+    parts = urlsplit(url or "")
+    user, at, host = parts.netloc.rpartition("@")
+    basic = base64.b64encode(unquote(user).encode()).decode()
+    return {"base_url": url and urlunsplit((parts.scheme, host, parts.path, "", "")), "default_query": dict(parse_qsl(parts.query)) or None,
+            "default_headers": {"Authorization": f"Basic {basic}"} if at else None}
+
+
+def _hidden(model: _Endpoint, key: str) -> list[str]:
+    "What no message may show: the key, and what addresses hold before @ and after ?."
+    parts = [urlsplit(u) for u in (*_urls(model), os.environ.get("OPENAI_BASE_URL")) if u]
+    raw = [p.password or p.username or "" for p in parts] + [pair.partition("=")[2] for p in parts for pair in p.query.split("&")]
+    sent = [_address(u)["default_headers"] for u in _urls(model)]
+    return [key, *raw, *(unquote_plus(r) for r in raw), *(h["Authorization"].removeprefix("Basic ") for h in sent if h)]
+
+
 def _client(model: _Endpoint, url: str | None) -> Any:
     import openai
 
     local = url is not None and urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
     http = openai.DefaultAioHttpClient(trust_env=not local, follow_redirects=False)
-    return openai.AsyncOpenAI(base_url=url, api_key=_secret(model), http_client=http, max_retries=0, timeout=model.timeout)
+    return openai.AsyncOpenAI(**_address(url), api_key=_secret(model), http_client=http, max_retries=0, timeout=model.timeout)
 
 # %% ../nbs/03_chat.ipynb #6233a203
 async def _worker(model: _Endpoint, call: _Call, pool: _Pool, number: int) -> None:
@@ -1094,7 +1120,7 @@ async def _ask(model: _Endpoint, call: _Call, pool: _Pool, usual: int, key: str,
             return _answered(model, call, key, resolved, reply, tokens, time.monotonic() - start)
         finally:
             pool.load[at] -= 1
-        failure.reason = _without_secrets(failure.reason, client.api_key)
+        failure.hide(_hidden(model, client.api_key))
         if failure.retry and not failure.busy and len(pool.clients) > 1 and pool.fail(at):
             continue  # another replica is asked at once
         if not failure.retry and _dropped(model, failure, body):

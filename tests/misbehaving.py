@@ -135,7 +135,7 @@ def echo(status):
 
 
 def moved(status, where):
-    return lambda h, b, n: h.reply(status, "", more={"location": h.path.replace("/chat/completions", "") + "/elsewhere" if where else h.path})
+    return lambda h, b, n: h.reply(status, "", more={"location": "https://sso.example.org/login?ticket=1" if where else h.path})
 
 
 NO_NUMBERS = '{"choices": [{"message": {"content": "A"}, "logprobs": {"content": [{"token": "A", "logprob": -0.1, "top_logprobs": %s}]}}]}'
@@ -176,7 +176,9 @@ MODES = {
     "no_message": choosing(message=None),
     "logprobs_odd": choosing(logprobs={"content": [{"token": "A"}]}),
     "logprobs_text": choosing(logprobs="none"),
-    "logprobs_infinite": always(200, NO_NUMBERS % '[{"token": "A", "logprob": -0.1}, {"token": "B", "logprob": -Infinity}, {"token": "C", "logprob": NaN}]'),
+    "logprobs_infinite": always(
+        200, NO_NUMBERS % '[{"token": "A", "logprob": -0.1}, {"token": "B", "logprob": -Infinity}, {"token": "C", "logprob": NaN}]'
+    ),
     "usage_none": counted(None),
     "usage_list": counted([7, 3]),
     "usage_absent": counted({}),
@@ -184,7 +186,7 @@ MODES = {
     "usage_negative": counted({"prompt_tokens": -5, "completion_tokens": 3}),
     "usage_fraction": counted({"prompt_tokens": 7.6, "completion_tokens": 3.0}),
     "usage_huge": counted({"prompt_tokens": 10**30, "completion_tokens": 3}),
-    "usage_infinite": lambda h, b, n: h.reply(200, '{"choices": [{"message": {"content": "A"}}], "usage": {"prompt_tokens": Infinity, "completion_tokens": NaN}}'),
+    "usage_infinite": counted({"prompt_tokens": float("inf"), "completion_tokens": float("nan")}),
     "forbidden": always(403, problem("this key may not use the model")),
     "no_such_path": always(404, "<html>nothing here</html>", kind="text/html"),
     "wrong_method": always(405, problem("not allowed")),
