@@ -125,7 +125,7 @@ def _read_part(known: Path, model: ChatModel) -> dict[str, Any]:
     name = known.name.removesuffix(".requests.jsonl")
     rows, failed, unreadable = {}, {}, 0
     for path in (known.with_name(f"{name}.output.jsonl"), known.with_name(f"{name}.errors.jsonl")):
-        for text in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
+        for text in path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else ():
             key, row = _read_line(text, requests, model)
             if key is None:
                 unreadable += bool(text.strip())
