@@ -117,9 +117,14 @@ def from_batch(folder: str | os.PathLike, model: ChatModel) -> pd.DataFrame:
 
 # %% ../nbs/03b_batch.ipynb #820b6cb9
 def _read_part(known: Path, model: ChatModel) -> dict[str, Any]:
-    lines = [json.loads(line) for line in known.read_text(encoding="utf-8").splitlines()]
-    requests = {line["key"]: line["request"] for line in lines}
-    other = next((r["model"] for r in requests.values() if r["model"] != model.id), None)
+    try:
+        lines = [json.loads(line) for line in known.read_text(encoding="utf-8").splitlines()]
+        requests = {line["key"]: line["request"] for line in lines if line["key"] == _key(line["request"])}
+        other = next((r["model"] for r in requests.values() if r["model"] != model.id), None)
+    except (ValueError, TypeError, KeyError) as problem:
+        raise ValueError(f"{known} cannot be read ({type(problem).__name__}: {problem}); it says which reply belongs to which request") from problem
+    if len(requests) < len(lines):
+        raise ValueError(f"{known}: {len(lines) - len(requests)} keys do not belong to their requests; the file was edited")
     if other is not None:
         raise ValueError(f"{known.name} was written for the model {other!r}, not for {model.id!r}")
     name = known.name.removesuffix(".requests.jsonl")
@@ -140,22 +145,26 @@ def _read_part(known: Path, model: ChatModel) -> dict[str, Any]:
             "unreadable": unreadable, "reason": next(iter(failed.values()), "")}
 
 # %% ../nbs/03b_batch.ipynb #0c287aa7
+def _dict(value: Any) -> dict:
+    return value if isinstance(value, dict) else {}
+
+
 def _read_line(text: str, requests: dict[str, dict], model: ChatModel) -> tuple[str | None, dict | str | None]:
     "The key of a line, and its row for the store or why there is none."
     try:
         line = json.loads(text)
         key = line["custom_id"]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None, None
     if not isinstance(key, str) or key not in requests:
         return None, None
-    answer, error = line.get("response") or {}, line.get("error")
+    answer = _dict(line.get("response"))
+    error = line.get("error") or _dict(answer.get("body")).get("error")
     if error or answer.get("status_code") != 200:
-        said = error or (answer.get("body") or {}).get("error") or f"HTTP {answer.get('status_code')}"
-        return key, str(said.get("message") or said if isinstance(said, dict) else said)[:200]
+        return key, str(_dict(error).get("message") or error or f"HTTP {answer.get('status_code')}")[:200]
     try:
         reply, tokens = _read_reply(answer.get("body"))
-    except _BadReply as problem:
+    except (_BadReply, ValueError, RecursionError) as problem:
         return key, f"the reply cannot be read: {problem}"[:200]
     if reply["status"] not in _KEPT:
         return key, reply["status"]
@@ -245,9 +254,9 @@ def _state(folder: Path) -> dict[str, dict]:
     path = folder / "state.json"
     try:
         known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    except ValueError as problem:
+        return {name: dict(known.get(name, {})) for name in parts}
+    except (ValueError, TypeError, AttributeError) as problem:
         raise ValueError(f"{path} cannot be read ({problem}); without it nobody knows what has been handed in") from problem
-    return {name: known.get(name, {}) for name in parts}
 
 # %% ../nbs/03b_batch.ipynb #71fb13e7
 def _keep(folder: Path, state: dict[str, dict]) -> None:
