@@ -102,7 +102,8 @@ def from_batch(folder: str | os.PathLike, model: ChatModel) -> pd.DataFrame:
     -------
     DataFrame
         One row per part: `part`, `requests`, `stored` (requests that have a reply now), `failed`, `missing` (no line yet), `unreadable`
-        (lines that are no JSON or belong to no request) and `reason` of the first failure.
+        (lines that are no JSON or belong to no request), `repeated` (further replies to a request; the first one counts) and `reason` of
+        the first failure.
 
     Raises
     ------
@@ -128,21 +129,24 @@ def _read_part(known: Path, model: ChatModel) -> dict[str, Any]:
     if other is not None:
         raise ValueError(f"{known.name} was written for the model {other!r}, not for {model.id!r}")
     name = known.name.removesuffix(".requests.jsonl")
-    rows, failed, unreadable = {}, {}, 0
+    rows: dict[str, dict] = {}
+    failed: dict[str, Any] = {}
+    unreadable = repeated = 0
     for path in (known.with_name(f"{name}.output.jsonl"), known.with_name(f"{name}.errors.jsonl")):
         for text in path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else ():
             key, row = _read_line(text, requests, model)
             if key is None:
                 unreadable += bool(text.strip())
             elif isinstance(row, dict):
-                rows[key] = row
+                repeated += key in rows
+                rows.setdefault(key, row)
             else:
                 failed[key] = row
     model.store.put(rows.values())
     stored = set(model.store.get(list(requests)))
     failed = {k: reason for k, reason in failed.items() if k not in stored}
     return {"part": name, "requests": len(requests), "stored": len(stored), "failed": len(failed), "missing": len(requests) - len(stored) - len(failed),
-            "unreadable": unreadable, "reason": next(iter(failed.values()), "")}
+            "unreadable": unreadable, "repeated": repeated, "reason": next(iter(failed.values()), "")}
 
 # %% ../nbs/03b_batch.ipynb #0c287aa7
 def _dict(value: Any) -> dict:
