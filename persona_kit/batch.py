@@ -6,6 +6,7 @@
 __all__ = ['MOST_REQUESTS', 'MOST_BYTES', 'to_batch', 'from_batch', 'submit', 'collect']
 
 # %% ../nbs/03b_batch.ipynb #98d772c9
+import contextlib
 import hashlib
 import json
 import os
@@ -16,7 +17,10 @@ from typing import Any
 
 import pandas as pd
 
-from .chat import _KEPT, ChatModel, Request, _BadReply, _body, _canonical, _key, _now, _read_reply, _resolve, _secret, _urls
+from persona_kit.chat import (
+    _KEPT, ChatError, ChatModel, Request, _address, _BadReply, _body, _canonical, _failure, _hidden, _key, _now, _place, _read_reply, _resolve,
+    _secret, _urls, _without_secrets,
+)  # fmt: skip
 
 # %% ../nbs/03b_batch.ipynb #c3d3d074
 MOST_REQUESTS, MOST_BYTES = 50_000, 200_000_000  # of one file, as OpenAI limits it
@@ -146,7 +150,7 @@ def _read_part(known: Path, model: ChatModel) -> dict[str, Any]:
     stored = set(model.store.get(list(requests)))
     failed = {k: reason for k, reason in failed.items() if k not in stored}
     return {"part": name, "requests": len(requests), "stored": len(stored), "failed": len(failed), "missing": len(requests) - len(stored) - len(failed),
-            "unreadable": unreadable, "repeated": repeated, "reason": next(iter(failed.values()), "")}
+            "unreadable": unreadable, "repeated": repeated, "reason": _without_secrets(next(iter(failed.values()), ""), *_hidden(model))[:200]}
 
 # %% ../nbs/03b_batch.ipynb #0c287aa7
 def _dict(value: Any) -> dict:
@@ -165,11 +169,11 @@ def _read_line(text: str, requests: dict[str, dict], model: ChatModel) -> tuple[
     answer = _dict(line.get("response"))
     error = line.get("error") or _dict(answer.get("body")).get("error")
     if error or answer.get("status_code") != 200:
-        return key, str(_dict(error).get("message") or error or f"HTTP {answer.get('status_code')}")[:200]
+        return key, str(_dict(error).get("message") or error or f"HTTP {answer.get('status_code')}")
     try:
         reply, tokens = _read_reply(answer.get("body"))
     except (_BadReply, ValueError, RecursionError) as problem:
-        return key, f"the reply cannot be read: {problem}"[:200]
+        return key, f"the reply cannot be read: {problem}"
     if reply["status"] not in _KEPT:
         return key, reply["status"]
     return key, {"request_key": key, "model": model.id, "request": requests[key], "reply": reply, "usage": tokens | {"seconds": None}, "created": _now()}
@@ -197,6 +201,8 @@ def submit(folder: str | os.PathLike, model: ChatModel) -> pd.DataFrame:
     ------
     ValueError
         If there is no batch in the folder, or a file has changed since it was handed in.
+    ChatError
+        If the endpoint refuses, or cannot be reached.
     """
     folder = Path(folder)
     state = _state(folder)
@@ -233,6 +239,8 @@ def collect(folder: str | os.PathLike, model: ChatModel) -> pd.DataFrame:
     ------
     ValueError
         If nothing has been handed in.
+    ChatError
+        If the endpoint refuses, or cannot be reached.
     """
     folder = Path(folder)
     state = _state(folder)
@@ -271,9 +279,16 @@ def _status(state: dict[str, dict]) -> pd.DataFrame:
     return pd.DataFrame([{"part": n, "batch": p.get("batch"), "status": p.get("status", "not handed in")} for n, p in state.items()])
 
 # %% ../nbs/03b_batch.ipynb #a3dc681e
-def _batch_client(model: ChatModel) -> Any:
+@contextlib.contextmanager
+def _batch_client(model: ChatModel) -> Iterator[Any]:
     import openai
 
     if model.embedded:
         raise ValueError("the embedded model has no queue; a batch is for an endpoint")
-    return openai.OpenAI(base_url=_urls(model)[0], api_key=_secret(model), timeout=model.timeout, max_retries=3)
+    try:
+        with openai.OpenAI(**_address(_urls(model)[0]), api_key=_secret(model), timeout=model.timeout, max_retries=3) as client:
+            yield client
+    except openai.APIError as problem:
+        failure = _failure(problem)
+        failure.hide(_hidden(model))
+        raise ChatError(f"{_place(model)}: {failure.reason}; call again to go on from here") from None

@@ -917,15 +917,19 @@ def _without_secrets(text: str, *secrets: str) -> str:
     return re.sub(r"\bsk-[\w*-]+", "***", re.sub(r"(https?://[^\s?'\"]*)\?[^\s'\"]*", r"\1", text))
 
 # %% ../nbs/03_chat.ipynb #c7814da5
+def _given_key(model: _Endpoint) -> str:
+    return (model._api_key or os.environ.get("OPENAI_API_KEY" if model.base_url is None else "PERSONA_KIT_API_KEY") or "").strip()
+
+
 def _secret(model: _Endpoint) -> str:
-    key = model._api_key or os.environ.get("OPENAI_API_KEY" if model.base_url is None else "PERSONA_KIT_API_KEY")
+    key = _given_key(model)
     if model.embedded or (not key and model.base_url is not None):
         return "none"
     if not key:
         raise ChatError(f"no key for {model.id}: pass api_key=, or set OPENAI_API_KEY; for another endpoint give its base_url=")
-    if not re.fullmatch(r"[!-~]+", key.strip()):
+    if not re.fullmatch(r"[!-~]+", key):
         raise ChatError(f"the key for {model.id} holds a space, a line break or a letter beyond ASCII; was it copied whole?")
-    return key.strip()
+    return key
 
 # %% ../nbs/03_chat.ipynb #86a3446f
 async def _complete(model: _Endpoint, requests: list[Request], progress: bool | None) -> pd.DataFrame:
@@ -1027,12 +1031,12 @@ def _address(url: str | None) -> dict[str, Any]:
             "default_headers": {"Authorization": f"Basic {basic}"} if at else None}
 
 
-def _hidden(model: _Endpoint, key: str) -> list[str]:
+def _hidden(model: _Endpoint) -> list[str]:
     "What no message may show: the key, and what addresses hold before @ and after ?."
     parts = [urlsplit(u) for u in (*_urls(model), os.environ.get("OPENAI_BASE_URL")) if u]
     raw = [p.password or p.username or "" for p in parts] + [pair.partition("=")[2] for p in parts for pair in p.query.split("&")]
     sent = [_address(u)["default_headers"] for u in _urls(model)]
-    return [key, *raw, *(unquote_plus(r) for r in raw), *(h["Authorization"].removeprefix("Basic ") for h in sent if h)]
+    return [_given_key(model), *raw, *(unquote_plus(r) for r in raw), *(h["Authorization"].removeprefix("Basic ") for h in sent if h)]
 
 
 def _client(model: _Endpoint, url: str | None) -> Any:
@@ -1120,7 +1124,7 @@ async def _ask(model: _Endpoint, call: _Call, pool: _Pool, usual: int, key: str,
             return _answered(model, call, key, resolved, reply, tokens, time.monotonic() - start)
         finally:
             pool.load[at] -= 1
-        failure.hide(_hidden(model, client.api_key))
+        failure.hide(_hidden(model))
         if failure.retry and not failure.busy and len(pool.clients) > 1 and pool.fail(at):
             continue  # another replica is asked at once
         if not failure.retry and _dropped(model, failure, body):
