@@ -168,6 +168,8 @@ def _read_line(text: str, requests: dict[str, dict], model: ChatModel) -> tuple[
         return None, None
     answer = _dict(line.get("response"))
     error = line.get("error") or _dict(answer.get("body")).get("error")
+    if "content_" in str(_dict(error).get("code")):  # as live: the endpoint's last word on this prompt
+        return key, _row(key, requests, model, {"text": "", "status": "filtered", "finish_reason": None, "logprobs": None}, {})
     if error or answer.get("status_code") != 200:
         return key, str(_dict(error).get("message") or error or f"HTTP {answer.get('status_code')}")
     try:
@@ -176,7 +178,11 @@ def _read_line(text: str, requests: dict[str, dict], model: ChatModel) -> tuple[
         return key, f"the reply cannot be read: {problem}"
     if reply["status"] not in _KEPT:
         return key, reply["status"]
-    return key, {"request_key": key, "model": model.id, "request": requests[key], "reply": reply, "usage": tokens | {"seconds": None}, "created": _now()}
+    return key, _row(key, requests, model, reply, tokens | {"seconds": None})
+
+
+def _row(key: str, requests: dict[str, dict], model: ChatModel, reply: dict, usage: dict) -> dict[str, Any]:
+    return {"request_key": key, "model": model.id, "request": requests[key], "reply": reply, "usage": usage, "created": _now()}
 
 # %% ../nbs/03b_batch.ipynb #40075a81
 _OVER = ("completed", "expired", "cancelled", "failed")
