@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from persona_kit.chat import (
     _KEPT, ChatError, ChatModel, Request, _address, _BadReply, _body, _canonical, _failure, _hidden, _key, _now, _place, _read_reply, _resolve,
     _secret, _urls, _without_secrets,
 )  # fmt: skip
+from .tables import _whole
 
 # %% ../nbs/03b_batch.ipynb #c3d3d074
 MOST_REQUESTS, MOST_BYTES = 50_000, 200_000_000  # of one file, as OpenAI limits it
@@ -83,13 +83,8 @@ def _write_part(path: Path, part: list[tuple[str, dict, bytes]]) -> Path:
 # %% ../nbs/03b_batch.ipynb #3302bbe4
 def _write(path: Path, data: bytes) -> Path:
     "All of a file or nothing."
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    with _whole(path) as temporary:
+        temporary.write_bytes(data)
     return path
 
 # %% ../nbs/03b_batch.ipynb #72764582

@@ -34,6 +34,8 @@ from urllib.parse import parse_qsl, unquote, unquote_plus, urlsplit, urlunsplit
 
 import pandas as pd
 
+from .tables import _whole
+
 # %% ../nbs/03_chat.ipynb #902ce720
 @dataclass(frozen=True)
 class Request:
@@ -285,17 +287,9 @@ def _text_file(path: Path, mode: str, suffix: str) -> IO[str]:
 
 # %% ../nbs/03_chat.ipynb #7dfab525
 def _store_export(store: _Database, path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    try:
-        with _text_file(Path(temporary), "w", path.suffix) as lines:
-            for row in _store_rows(store):
-                lines.write(_canonical(row) + "\n")
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    with _whole(path) as temporary, _text_file(temporary, "w", path.suffix) as lines:
+        for row in _store_rows(store):
+            lines.write(_canonical(row) + "\n")
     return path
 
 # %% ../nbs/03_chat.ipynb #96a0a7c3

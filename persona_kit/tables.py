@@ -7,9 +7,12 @@ __all__ = ['STATUSES', 'TABLES', 'STATES', 'TableError', 'check', 'write', 'read
            'check_states']
 
 # %% ../nbs/00_tables.ipynb #26e94eb8
+import contextlib
+import errno
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -126,16 +129,27 @@ def write(frame: pd.DataFrame, path: str | Path, table: str | None = None) -> Pa
     if table is not None:
         check(frame, table)
     path = Path(path)
+    with _whole(path) as temporary:
+        frame.to_parquet(temporary, index=False)
+    return path
+
+
+@contextlib.contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    "A file to write to: put in the place of `path` when all is written, else removed."
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "is no ordinary file", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(handle)
     try:
-        frame.to_parquet(temporary, index=False)
+        yield Path(temporary)
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
+    except OSError as e:
+        raise OSError(e.errno or errno.EIO, f"could not be written, and is as it was before ({e.strerror or e})", str(path)) from e
     finally:
         Path(temporary).unlink(missing_ok=True)
-    return path
 
 # %% ../nbs/00_tables.ipynb #c8a60a43
 def read(path: str | Path, table: str | None = None) -> pd.DataFrame:
