@@ -46,6 +46,8 @@ def to_batch(requests: Iterable[Request], model: ChatModel, folder: str | os.Pat
     ------
     ValueError
         If the model is the embedded one, the folder is not empty, or a request is larger than a file may be.
+    OSError
+        If the files cannot be written (disk full); then none is left.
     """
     if model.embedded:
         raise ValueError("the embedded model answers at once; a batch is for an endpoint")
@@ -56,7 +58,12 @@ def to_batch(requests: Iterable[Request], model: ChatModel, folder: str | os.Pat
     stored = set(model.store.get(list(resolved)))
     todo = {k: r for k, r in resolved.items() if k not in stored}
     folder.mkdir(parents=True, exist_ok=True)
-    return [_write_part(folder / f"part-{i:04d}.jsonl", part) for i, part in enumerate(_parts(todo, model), 1)]
+    try:
+        return [_write_part(folder / f"part-{i:04d}.jsonl", part) for i, part in enumerate(_parts(todo, model), 1)]
+    except BaseException:  # half a batch would be handed in as a whole
+        for path in folder.glob("part-*.jsonl"):
+            path.unlink(missing_ok=True)
+        raise
 
 # %% ../nbs/03b_batch.ipynb #14243432
 def _parts(todo: dict[str, dict], model: ChatModel) -> Iterator[list[tuple[str, dict, bytes]]]:
