@@ -296,7 +296,9 @@ def _batch_client(model: ChatModel) -> Iterator[Any]:
     try:
         with openai.OpenAI(**_address(_urls(model)[0]), api_key=_secret(model), timeout=model.timeout, max_retries=3) as client:
             yield client
-    except openai.APIError as problem:
+    except AttributeError as problem:  # the client hands on whatever text it was given
+        raise ChatError(f"{_place(model)}: no queue of batches answers there; check base_url=") from problem
+    except (openai.APIError, json.JSONDecodeError) as problem:
         failure = _failure(problem)
         failure.hide(_hidden(model))
         raise ChatError(f"{_place(model)}: {failure.reason}; call again to go on from here") from None

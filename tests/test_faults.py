@@ -1,0 +1,312 @@
+"""What may go wrong with an endpoint, a machine or a disk, and what is left then: one table of faults, then kills, stores, disks and secrets."""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+from misbehaving import Server
+
+from persona_kit import batch, chat, tables
+from persona_kit.chat import ChatError, ChatModel, ReplyStore, Request
+from persona_kit.simulation import ask
+from persona_kit.surveys import presidential_election
+
+HERE = Path(__file__).parent
+REPO = HERE.parent
+CONCURRENCY = 8  # as in fault_child.py
+
+# ---- the table of faults
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
+QUESTION = Request("hello", seed=1, top_logprobs=3, max_tokens=5, schema=SCHEMA)
+STOPS = "stops the call"
+
+
+def fault(mode, outcome, asked, says="", text=None, wait=None):
+    "`outcome`: a status, or STOPS. `asked`: HTTP requests that arrive, with one retry allowed. `wait`: seconds before the second."
+    return pytest.param(mode, outcome, asked, says, text, wait, id=mode)
+
+
+MATRIX = [
+    # it says that it is busy, or stumbles
+    fault("busy", "ok", 2, text="hello", wait=0.5),
+    fault("busy_seconds", "ok", 2, text="hello", wait=7),
+    fault("busy_date", "ok", 2, text="hello", wait=19),
+    fault("busy_odd", "ok", 2, text="hello", wait=0.5),
+    fault("busy_always", "error", 2, "HTTP 429: slow down (2 attempts)"),
+    fault("full_once", "ok", 2, text="hello", wait=3),
+    fault("stumble", "ok", 2, text="hello", wait=0.5),
+    fault("broken", "error", 2, "HTTP 500: broken (2 attempts)"),
+    fault("gateway_once", "ok", 2, text="hello", wait=0.5),
+    fault("gateway", "error", 2, "HTTP 502"),
+    # the line
+    fault("reset_once", "ok", 2, text="hello", wait=0.5),
+    fault("reset", "error", 2, "connection lost: the server hung up (2 attempts)"),
+    fault("reset_in_body_once", "ok", 2, text="hello", wait=0.5),
+    fault("reset_in_body", "error", 2, "connection lost"),
+    fault("cut_once", "ok", 2, text="hello"),
+    fault("cut", "error", 2, "connection lost"),
+    fault("hang", "error", 2, "no reply in time (2 attempts)"),
+    fault("drip", "error", 2, "no reply in time (2 attempts)"),
+    # what comes is no reply
+    fault("bad_json_once", "ok", 2, text="hello"),
+    fault("bad_json", "error", 2, "not valid JSON"),
+    fault("deep", "error", 2, "not valid JSON"),
+    fault("long_number", "error", 2, "not valid JSON"),
+    fault("latin", "error", 2, "not valid JSON"),
+    fault("nothing", "error", 2, "not valid JSON"),
+    fault("list", "error", 2, "a list instead of an object"),
+    fault("no_dict", "error", 2, "of the wrong kind"),
+    fault("empty", "error", 2, "no choices"),
+    fault("odd", "error", 2, "of the wrong kind"),
+    fault("no_message", "error", 2, "of the wrong kind"),
+    fault("content_number", "error", 2, "content is int, not text"),
+    fault("content_list", "error", 2, "of the wrong kind"),
+    fault("html_once", "ok", 2, text="hello"),
+    fault("html", STOPS, 2, "not JSON but '<html>please log in</html>'"),
+    fault("plain_bad", STOPS, 2, "not JSON but 'upstream is asleep'"),
+    fault("nothing_plain", STOPS, 2, "not JSON but ''"),
+    # odd, and read
+    fault("plain", "ok", 1, text="hello"),
+    fault("utf16", "ok", 1, text="hello"),
+    fault("bom", "ok", 1, text="hello"),
+    fault("nul", "ok", 1, text="a\x00b"),
+    fault("surrogate", "ok", 1, text="left \ufffd right \ufffd joined \U0001f600"),
+    fault("null", "ok", 1, text=""),
+    fault("no_usage", "ok", 1, text="parts"),
+    fault("finish_number", "ok", 1, text="hello"),
+    fault("finish_list", "ok", 1, text="hello"),
+    fault("refusal_number", "refusal", 1, text="5"),
+    fault("logprobs_odd", "ok", 1, text="hello"),
+    fault("logprobs_text", "ok", 1, text="hello"),
+    fault("logprobs_infinite", "ok", 1, text="A"),
+    *(fault(f"usage_{how}", "ok", 1, text="hello") for how in ("none", "list", "absent", "words", "negative", "fraction", "huge", "infinite")),
+    # stored as what they are
+    fault("refusal", "refusal", 1, text="I cannot do that."),
+    fault("length", "truncated", 1, text="I think that"),
+    fault("filtered", "filtered", 1, text=""),
+    fault("filtered_400", "filtered", 1, "The prompt was filtered", text=""),
+    fault("policy", "filtered", 1, "flagged", text=""),
+    # settings that it rejects
+    fault("no_seed", "ok", 2, "does not accept seed; it is left out", text="hello"),
+    fault("no_logprobs", "ok", 2, "does not accept top_logprobs; it is left out", text="hello"),
+    fault("no_format", "ok", 2, "does not accept response_format; it is left out", text="hello"),
+    fault("no_max_tokens", "ok", 2, "does not accept max_tokens; it is sent as max_completion_tokens", text="hello"),
+    fault("only_model_and_messages", "ok", 8, "does not accept max_completion_tokens; it is left out", text="hello"),
+    # it will not
+    fault("bad_request", "error", 1, "HTTP 400: messages: field required"),
+    fault("unprocessable", "error", 1, "HTTP 422: temperature must be below 2"),
+    fault("denied", STOPS, 1, "HTTP 401: Incorrect API key provided: Bearer *** (the endpoint refuses the key"),
+    fault("forbidden", STOPS, 1, "HTTP 403: this key may not use the model"),
+    fault("not_found", STOPS, 1, "HTTP 404: The model `x` does not exist (no such model or address"),
+    fault("no_such_path", STOPS, 1, "check name= and base_url="),
+    fault("wrong_method", STOPS, 1, "not a chat endpoint"),
+    fault("no_money", STOPS, 1, "nothing is left on this account"),
+    # it sends us elsewhere
+    fault("moved_302", STOPS, 1, "leads to 'https://sso.example.org/login'; name the endpoint itself in base_url="),
+    fault("moved_307", STOPS, 1, "leads to 'https://sso.example.org/login'; name the endpoint itself in base_url="),
+    fault("moved_round", STOPS, 1, "leads to '/moved_round"),
+]
+
+
+@pytest.fixture
+def waits(monkeypatch):
+    "Nobody waits; how long they would have is noted."
+    noted = []
+
+    async def pause(call, seconds):
+        noted.append(seconds)
+
+    monkeypatch.setattr(chat._Call, "pause", pause)
+    return noted
+
+
+@pytest.mark.parametrize(("mode", "outcome", "asked", "says", "text", "wait"), MATRIX)
+def test_faults(server, tmp_path, waits, mode, outcome, asked, says, text, wait):
+    timeout = 0.4 if mode in ("hang", "drip") else 60
+    model = ChatModel("m", base_url=server.url(mode), api_key="key-of-the-test", retries=1, concurrency=1, timeout=timeout, store=tmp_path / "s")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        if outcome == STOPS:
+            with pytest.raises(ChatError) as stopped:
+                model.complete([QUESTION])
+            said, row = str(stopped.value), None
+        else:
+            row = model.complete([QUESTION]).iloc[0]
+            said = row["reason"] or ""
+    said += " ".join(str(w.message) for w in told)
+    stored = ReplyStore(tmp_path / "s").to_frame()
+    assert says in said and len(server.seen(model.base_url)) == asked
+    assert wait is None or wait <= max(waits) <= 1.3 * wait + 1
+    if row is None or row["status"] == "error":
+        assert stored.empty and (row is None or (outcome == "error" and row["text"] is None))
+        return
+    assert (row["status"], row["text"]) == (outcome, text) == (stored["status"][0], stored["text"][0]) and len(stored) == 1
+    assert row["prompt_tokens"] is pd.NA or 0 <= row["prompt_tokens"] < 2**31
+    again = model.complete([QUESTION])                                 # from the store, and through both files
+    assert again["stored"].all() and len(server.seen(model.base_url)) == asked
+    pd.testing.assert_frame_equal(tables.read(tables.write(again, tmp_path / "r.parquet", "replies"), "replies")[["text", "status"]],
+                                  again[["text", "status"]])
+    copy = ReplyStore(":memory:")
+    assert copy.load(model.store.export(tmp_path / "r.jsonl")) == 1 and copy.to_frame()["text"][0] == text
+
+
+def test_every_fault_of_the_server_has_its_row():
+    from misbehaving import MODES
+
+    elsewhere = {"ok", "slow", "busy_wait", "hang_once", "leaking", "poison", "dying", "too_long", "later"} | {m for m in MODES if m.startswith("echo_")}
+    assert {p.id for p in MATRIX} == set(MODES) - elsewhere
+
+
+def test_a_fault_stays_with_its_request(server, waits):
+    "Whatever one prompt meets, the others are answered."
+    for poison in ("a lone \ud83d surrogate", "poison"):
+        model = ChatModel("m", base_url=server.url("poison"), store=False, retries=1, concurrency=3)
+        frame = model.complete([*(Request(f"{i}") for i in range(9)), Request(poison), *(Request(f"{i}") for i in range(9, 18))])
+        assert frame["status"].tolist() == ["ok"] * 9 + ["error"] + ["ok"] * 9 and len(model.store) == 18
+        assert frame["text"].drop(9).tolist() == [f"{i}" for i in range(18)]
+
+
+def test_replies_that_overtake_each_other_stay_with_their_requests(server):
+    "Each reply comes back on the connection of its request. A server that mixes them up itself cannot be found out."
+    model = ChatModel("m", base_url=server.url("later"), store=False, concurrency=10)
+    frame = model.complete([Request(f"prompt {i}") for i in range(10)])
+    assert frame["text"].tolist() == [f"prompt {i}" for i in range(10)]
+
+
+def test_wrong_counts_cost_what_the_texts_would(server, waits):
+    for how in ("negative", "huge", "infinite", "words"):
+        model = ChatModel("m", base_url=server.url(f"usage_{how}"), store=False, prices=(1e6, 1e6), max_tokens=5)
+        model.complete([Request("hello")])
+        assert 0 < model.usage["cost"] < 40 and 0 <= model.usage["prompt_tokens"] < 100
+
+
+def test_what_is_rejected_is_said_once_for_all(server):
+    model = ChatModel("m", base_url=server.url("no_seed"), store=False, concurrency=8)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        frame = model.complete([Request(f"{i}", seed=i) for i in range(40)])
+        model.complete([Request(f"{i}", seed=i) for i in range(40, 50)])
+    assert frame["status"].eq("ok").all() and len([w for w in told if "does not accept" in str(w.message)]) == 1
+    assert len(server.seen(model.base_url)) <= 50 + 8
+
+
+@pytest.mark.parametrize("key", ["a key", "a\nkey", "schlüssel", "k\u200b"])
+def test_a_key_that_is_none_is_not_sent(server, key):
+    url = server.url("ok")
+    with pytest.raises(ChatError, match="was it copied whole") as error:
+        ChatModel("m", base_url=url, api_key=key, store=False).complete([Request("x")])
+    assert key not in str(error.value) and not server.seen(url)
+    assert ChatModel("m", base_url=url, api_key="from-a-file\n", store=False).complete([Request("x")])["status"].tolist() == ["ok"]
+
+
+def test_a_password_and_a_query_in_the_address_reach_the_endpoint(server):
+    url = server.url("echo_500")
+    model = ChatModel("m", base_url=url.replace("//", "//me:p%40ss-word@") + "?version=2026-01", store=False, retries=0)
+    reason = model.complete([Request("x")])["reason"][0]
+    assert "/v1/chat/completions?version=***" in reason and "'authorization': 'Basic ***'" in reason
+
+
+# ---- kill -9
+
+
+@contextlib.contextmanager
+def python(script, *arguments):
+    "A script of this folder that talks on its standard streams, ended when its input is closed."
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(REPO), os.environ.get("PYTHONPATH", "")])}
+    process = subprocess.Popen([sys.executable, str(HERE / script), *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True, env=environment)
+    try:
+        yield process
+    finally:
+        process.stdin.close()
+        process.wait(60)
+        process.stdout.close()
+        process.stderr.close()
+
+
+@pytest.fixture
+def counting():
+    "A counting endpoint: its address, and what it was asked."
+    with python("fault_server.py", 0.01) as process:
+        root = f"http://127.0.0.1:{int(process.stdout.readline())}"
+
+        def get(path):
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(root + path) as answer:
+                return json.load(answer)
+
+        yield SimpleNamespace(url=root + "/v1", asked=lambda: get("/counts")["asked"], replied=lambda: get("/counts")["replied"],
+                              total=lambda: get("/total"))
+
+
+def begin(parent, *job):
+    parent.stdin.write(json.dumps(job) + "\n")
+    parent.stdin.flush()
+    return int(parent.stdout.readline())
+
+
+def steady(path):
+    "A table of answers without what no two runs share."
+    return tables.read(path, "answers").drop(columns=["created", "seconds"], errors="ignore")
+
+
+KILLS = 50
+
+
+def test_killed_fifty_times_nothing_is_lost_and_little_is_asked_twice(tmp_path, counting, capsys):
+    chance, store = random.Random(20), tmp_path / "replies.sqlite"
+    stored = 0
+    with python("fault_child.py", counting.url) as parent:
+        assert parent.stdout.readline() == "ready\n", parent.stderr.read()
+        for kill in range(1, KILLS + 1):
+            before, more = counting.total(), chance.randint(1, 55)
+            child = begin(parent, str(store), 0, 670, None)
+            late = time.monotonic() + 20
+            while kill % 10 and counting.total() < before + more and time.monotonic() < late:     # every tenth dies in its first moments
+                time.sleep(0.002)
+            time.sleep(chance.uniform(0, 0.03))
+            os.kill(child, signal.SIGKILL)
+            assert int(parent.stdout.readline()) == -signal.SIGKILL
+            kept = len(ReplyStore(store))
+            assert kept >= stored and kept >= len(counting.replied()) - CONCURRENCY * kill
+            stored = kept
+        assert 0 < stored < 2010, "the kills must fall into the work"
+        child = begin(parent, str(store), 0, 670, str(tmp_path / "killed.parquet"))
+        assert int(parent.stdout.readline()) == 0, child
+        disturbed, asked = counting.total(), counting.asked()
+        begin(parent, str(tmp_path / "calm.sqlite"), 0, 670, str(tmp_path / "calm.parquet"))
+        assert int(parent.stdout.readline()) == 0
+    with capsys.disabled():
+        print(f"\n{KILLS} kills, {len(asked)} requests, {disturbed - len(asked)} of them asked again, at most {max(asked.values())} times")
+    assert len(asked) == len(ReplyStore(store)) == 2010
+    # A worker asks for its next reply when the last one is stored: at a kill at most one per worker is under way or not yet stored.
+    assert disturbed <= 2010 + KILLS * CONCURRENCY and set(counting.asked()) == set(asked)
+    pd.testing.assert_frame_equal(steady(tmp_path / "killed.parquet"), steady(tmp_path / "calm.parquet"))
+    assert (steady(tmp_path / "killed.parquet")["status"] == "ok").all()
+
+
+def test_two_processes_on_one_store_get_one_table(tmp_path, counting):
+    "The first three hundred personas are asked by both, the others by one of them."
+    store = str(tmp_path / "replies.sqlite")
+    with python("fault_child.py", counting.url) as one, python("fault_child.py", counting.url) as two:
+        assert one.stdout.readline() == two.stdout.readline() == "ready\n"
+        begin(one, store, 0, 400, str(tmp_path / "one.parquet"))
+        begin(two, store, 100, 500, str(tmp_path / "two.parquet"))
+        assert [int(p.stdout.readline()) for p in (one, two)] == [0, 0], one.stderr.read() + two.stderr.read()
+        begin(one, str(tmp_path / "alone.sqlite"), 0, 500, str(tmp_path / "alone.parquet"))
+        assert int(one.stdout.readline()) == 0
+    first, second, alone = (steady(tmp_path / f"{name}.parquet") for name in ("one", "two", "alone"))
+    both = pd.concat([first, second]).drop_duplicates(["persona_id", "item_id"], ignore_index=True)
+    pd.testing.assert_frame_equal(both, alone)
+    assert len(ReplyStore(store)) == 1500 and counting.total() <= 1500 + 900 + 1500
