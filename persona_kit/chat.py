@@ -251,6 +251,7 @@ def _store_get(store: _Database, keys: list[str], columns: tuple[str, ...] = _CO
 
 # %% ../nbs/03_chat.ipynb #a5d69bc8
 def _store_put(store: _Database, rows: list[dict]) -> int:
+    rows = [r | {"reply": _characters(r["reply"])} for r in rows]
     packed = [[_canonical(r[c]) if c in ("request", "reply", "usage") else r[c] for c in _COLUMNS] for r in rows]
     with store._lock, _explained(store.path):
         db = store._open()
@@ -303,7 +304,7 @@ def _checked_line(text: str) -> dict:
         raise ValueError(f"a reply needs a text and a status among {', '.join(_KEPT)}")
     if row["request_key"] != _key(row["request"]) or row["model"] != row["request"].get("model"):
         raise ValueError("the key does not belong to the request; the line was edited")
-    return row | {"reply": _characters(row["reply"])}
+    return row
 
 # %% ../nbs/03_chat.ipynb #1bf3e4ab
 def _store_load(store: ReplyStore, path: Path) -> int:
@@ -417,7 +418,7 @@ class _Failure:
 
     def hide(self, secrets: Sequence[str]) -> None:
         "Make the reason fit to be shown. Shortened last: half a key is found by nobody."
-        self.reason = _without_secrets(self.reason, *secrets)[:400] + self.hint
+        self.reason = _characters(_without_secrets(self.reason, *secrets)[:400]) + self.hint
 
 # %% ../nbs/03_chat.ipynb #8cbcba82
 _HINTS = {

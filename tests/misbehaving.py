@@ -134,6 +134,12 @@ def echo(status):
     return answer
 
 
+def far(handler, body, n):
+    "The key stands where a text is likely to be cut."
+    words = [handler.headers["authorization"], "x" * 19]
+    handler.reply(500, problem(" ".join(words[(i % 3) > 0] + str(i) for i in range(40))))
+
+
 def moved(status, where):
     return lambda h, b, n: h.reply(status, "", more={"location": "https://sso.example.org/login?ticket=1" if where else h.path})
 
@@ -196,6 +202,8 @@ MODES = {
     "moved_307": moved(307, True),
     "moved_round": moved(307, False),
     "later": later,
+    "vote": saying("A"),
+    "echo_far": far,
     "echo_400": echo(400),
     "echo_401": echo(401),
     "echo_500": echo(500),
@@ -262,19 +270,23 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = self.close_connection or bool(missing)
 
     def do_GET(self):
+        _, mode, number, *_ = self.path.split("/")
         with self.server.lock:
-            self.server.log["/".join(self.path.split("/")[1:3])].append((time.monotonic(), None))
-        self.reply(200, "<html>please log in</html>", kind="text/html")
+            self.server.log[f"{mode}/{number}"].append((time.monotonic(), None))
+        MODES[mode if mode.startswith("echo_") else "html"](self, None, 0)
 
     def do_POST(self):
         _, mode, number, *_ = self.path.split("/")
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        raw = self.rfile.read(int(self.headers["content-length"]))
+        if "/chat/completions" not in self.path:  # files and batches: it has none
+            return MODES[mode if mode.startswith("echo_") else "html"](self, None, 0)
+        body = json.loads(raw)
         with self.server.lock:
             log = self.server.log[f"{mode}/{number}"]
             n = sum(b is not None and self.prompt(b) == self.prompt(body) for _, b in log)
             log.append((time.monotonic(), body))
             self.total = len(log)
-        MODES[mode](self, body, n)
+        return MODES[mode](self, body, n)
 
 
 class Server(ThreadingHTTPServer):

@@ -1,6 +1,7 @@
-"""What may go wrong with an endpoint, a machine or a disk, and what is left then: one table of faults, then kills, stores, disks and secrets."""
+"""What may go wrong with an endpoint, a machine or a disk, and what is left then: a table of faults, then kills, disks, batches, secrets."""
 
 import contextlib
+import errno
 import json
 import os
 import random
@@ -9,18 +10,18 @@ import subprocess
 import sys
 import time
 import urllib.request
+import uuid
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from misbehaving import Server
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from persona_kit import batch, chat, tables
 from persona_kit.chat import ChatError, ChatModel, ReplyStore, Request
-from persona_kit.simulation import ask
-from persona_kit.surveys import presidential_election
 
 HERE = Path(__file__).parent
 REPO = HERE.parent
@@ -91,7 +92,10 @@ MATRIX = [
     fault("logprobs_odd", "ok", 1, text="hello"),
     fault("logprobs_text", "ok", 1, text="hello"),
     fault("logprobs_infinite", "ok", 1, text="A"),
-    *(fault(f"usage_{how}", "ok", 1, text="hello") for how in ("none", "list", "absent", "words", "negative", "fraction", "huge", "infinite")),
+    *(
+        fault(f"usage_{how}", "ok", 1, text="hello")
+        for how in ("none", "list", "absent", "words", "negative", "fraction", "huge", "infinite")
+    ),
     # stored as what they are
     fault("refusal", "refusal", 1, text="I cannot do that."),
     fault("length", "truncated", 1, text="I think that"),
@@ -134,8 +138,8 @@ def waits(monkeypatch):
 
 @pytest.mark.parametrize(("mode", "outcome", "asked", "says", "text", "wait"), MATRIX)
 def test_faults(server, tmp_path, waits, mode, outcome, asked, says, text, wait):
-    timeout = 0.4 if mode in ("hang", "drip") else 60
-    model = ChatModel("m", base_url=server.url(mode), api_key="key-of-the-test", retries=1, concurrency=1, timeout=timeout, store=tmp_path / "s")
+    limits = {"retries": 1, "concurrency": 1, "timeout": 0.4 if mode in ("hang", "drip") else 60}
+    model = ChatModel("m", base_url=server.url(mode), api_key="key-of-the-test", store=tmp_path / "s", **limits)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         if outcome == STOPS:
@@ -165,8 +169,8 @@ def test_faults(server, tmp_path, waits, mode, outcome, asked, says, text, wait)
 def test_every_fault_of_the_server_has_its_row():
     from misbehaving import MODES
 
-    elsewhere = {"ok", "slow", "busy_wait", "hang_once", "leaking", "poison", "dying", "too_long", "later"} | {m for m in MODES if m.startswith("echo_")}
-    assert {p.id for p in MATRIX} == set(MODES) - elsewhere
+    elsewhere = {"ok", "slow", "busy_wait", "hang_once", "leaking", "poison", "dying", "too_long", "later", "vote"}
+    assert {p.id for p in MATRIX} == {m for m in MODES if not m.startswith("echo_")} - elsewhere
 
 
 def test_a_fault_stays_with_its_request(server, waits):
@@ -310,3 +314,192 @@ def test_two_processes_on_one_store_get_one_table(tmp_path, counting):
     both = pd.concat([first, second]).drop_duplicates(["persona_id", "item_id"], ignore_index=True)
     pd.testing.assert_frame_equal(both, alone)
     assert len(ReplyStore(store)) == 1500 and counting.total() <= 1500 + 900 + 1500
+
+
+# ---- a full disk
+
+WRITING = """
+import json, os, random, resource, signal, sys
+from pathlib import Path
+import pandas as pd
+from persona_kit import batch, tables
+from persona_kit.chat import ChatModel, Request
+
+folder, url, limit = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+model = ChatModel("m", base_url=url, store=folder / "replies.sqlite", concurrency=4)
+noise = [f"{i} " + random.Random(i).randbytes(2000).hex() for i in range(400)]
+said = {}
+
+(folder / "reserve").write_bytes(b"x" * 4096 * 55)
+
+def attempt(name, work):
+    try:
+        said[name] = [0, str(work())]
+    except OSError as e:
+        said[name] = [e.errno, str(e)]
+
+def at_most(size):
+    if limit:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+at_most(limit)
+attempt("replies.sqlite", lambda: len(model.complete([Request(t) for t in noise])))
+at_most(limit // 40)
+if not limit:
+    (folder / "rest").write_bytes(b"x" * 4096 * max(0, os.statvfs(folder).f_bavail - 2))
+attempt("out.jsonl", lambda: model.store.export(folder / "out.jsonl"))
+attempt("out.jsonl.xz", lambda: model.store.export(folder / "out.jsonl.xz"))
+attempt("table.parquet", lambda: tables.write(pd.DataFrame({"text": noise}), folder / "table.parquet"))
+batch.MOST_REQUESTS = 20
+(folder / "reserve").unlink()                      # on the small disk: room for the first part and not for the second
+elsewhere = ChatModel("m", base_url=url, store=False)
+attempt("part-", lambda: batch.to_batch([Request(t) for t in noise[:10] + noise], elsewhere, folder / "batch"))
+print(json.dumps(said))
+"""
+
+
+@pytest.fixture(params=["a limit", "a small disk"])
+def small(request, tmp_path):
+    "A folder that cannot hold what is to be written there, and how much one file may have (0: see the disk)."
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if request.param == "a limit":
+        yield folder, 1_000_000
+        return
+    made = sys.platform == "linux" and subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(folder)], capture_output=True)
+    if not made or made.returncode:
+        pytest.skip("only root may mount a small disk")
+    try:
+        yield folder, 0
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk(server, small):
+    folder, limit = small
+    kept = {"out.jsonl": b"an older export\n", "out.jsonl.xz": b"and another", "table.parquet": b"an older table"}
+    for name, data in kept.items():
+        (folder / name).write_bytes(data)
+    url = server.url("ok")
+    process = subprocess.run([sys.executable, "-c", WRITING, str(folder), url, str(limit)], capture_output=True, text=True, cwd=REPO)
+    assert process.returncode == 0, process.stderr
+    said = json.loads(process.stdout)
+    assert set(said) == {"replies.sqlite", *kept, "part-"}
+    for name, (number, text) in said.items():
+        assert number in (errno.ENOSPC, errno.EFBIG, errno.EIO) and str(folder) in text and name in text, (name, text)
+    assert limit or "part-0002" in said["part-"][1]
+    assert limit or "no space left to store replies; those stored before are kept" in said["replies.sqlite"][1]
+    assert {name: (folder / name).read_bytes() for name in kept} == kept
+    assert not list(folder.glob(".*")) and not list((folder / "batch").iterdir())
+    if not limit:
+        subprocess.run(["mount", "-o", "remount,size=64m", str(folder)], check=True)
+    store = ReplyStore(folder / "replies.sqlite")
+    had, before = len(store), len(server.seen(url))
+    assert 20 < had < 400 and before - 4 <= had and set(store.to_frame()["status"]) == {"ok"}
+    noise = [f"{i} " + random.Random(i).randbytes(2000).hex() for i in range(400)]
+    frame = ChatModel("m", base_url=url, store=store).complete([Request(t) for t in noise])         # and on it goes
+    assert frame["text"].tolist() == noise and len(server.seen(url)) == before + 400 - had
+    assert store.export(folder / "out.jsonl").stat().st_size > limit
+
+
+def test_a_device_is_not_replaced_by_a_file(tmp_path):
+    place = tmp_path / "full"
+    place.symlink_to("/dev/full")
+    for work in (ReplyStore(":memory:").export, lambda path: tables.write(pd.DataFrame({"a": [1]}), path)):
+        with pytest.raises(OSError, match="is no ordinary file"):
+            work(place)
+    assert place.is_symlink()
+
+
+# ---- answered batch files
+
+
+def reply_line(key, text="A", **changes):
+    body = {"choices": [{"message": {"content": text}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 9, "completion_tokens": 1}}
+    return {"custom_id": key, "response": {"status_code": 200, "body": body}, "error": None} | changes
+
+
+def handed_in(folder, n=6):
+    model = ChatModel("m", base_url="http://127.0.0.1:9/v1", store=False)
+    batch.to_batch([Request(f"prompt {i}") for i in range(n)], model, folder)
+    return model, [model.key(Request(f"prompt {i}")) for i in range(n)]
+
+
+def answered(folder, lines, kind="output"):
+    texts = (x if isinstance(x, str) else json.dumps(x, ensure_ascii=False) for x in lines)
+    (folder / f"part-0001.{kind}.jsonl").write_text("\n".join(texts))
+
+
+def test_batch_lines_in_another_order_twice_or_of_others(tmp_path):
+    model, keys = handed_in(tmp_path)
+    answered(tmp_path, [*(reply_line(k, f"text {i}") for i, k in reversed(list(enumerate(keys)))), reply_line(keys[2], "another"),
+                        reply_line("0" * 64), reply_line(None), reply_line({"a": 1})])
+    for _ in range(2):                                                             # the second reading says and stores the same
+        told = batch.from_batch(tmp_path, model).iloc[0]
+        assert told[["requests", "stored", "failed", "missing", "unreadable", "repeated"]].tolist() == [6, 6, 0, 0, 3, 1]
+        assert [row["reply"]["text"] for row in (model.store.get(keys)[k] for k in keys)] == [f"text {i}" for i in range(6)]
+
+
+@pytest.mark.parametrize("text", ["one\u2028two", "one\x85two", "a\x1eb", "\x00", "tab\tline\r\nend", "\ud83d half"])
+def test_batch_lines_hold_any_character(tmp_path, text):
+    model, keys = handed_in(tmp_path, 2)
+    lines = [reply_line(keys[0], text), reply_line(keys[1])]
+    answered(tmp_path, [json.dumps(x) for x in lines] if "\ud83d" in text else lines)
+    assert batch.from_batch(tmp_path, model)["stored"].tolist() == [2]
+    assert model.store.get(keys)[keys[0]]["reply"]["text"] == text.replace("\ud83d", "\ufffd")
+
+
+def test_batch_line_that_the_endpoint_filtered(tmp_path):
+    model, keys = handed_in(tmp_path, 2)
+    flagged = {"status_code": 400, "body": {"error": {"message": "flagged", "code": "content_filter"}}}
+    answered(tmp_path, [reply_line(keys[0], response=flagged)], "errors")
+    told = batch.from_batch(tmp_path, model).iloc[0]
+    assert told[["stored", "failed", "missing"]].tolist() == [1, 0, 1] and model.store.get(keys)[keys[0]]["reply"]["status"] == "filtered"
+
+
+ODD = st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8),
+                   lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+                       st.sampled_from("error message content choices body status_code usage logprobs refusal code".split()), inner, max_size=4),
+                   max_leaves=12)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(response=ODD, error=ODD, body=ODD, message=ODD, usage=ODD)
+def test_no_batch_line_raises_or_stores_what_cannot_be_loaded(tmp_path, response, error, body, message, usage):
+    folder = tmp_path / uuid.uuid4().hex
+    model, keys = handed_in(folder, 4)
+    whole = {"choices": [{"message": message, "finish_reason": usage}], "usage": usage}
+    answered(folder, [json.dumps(x) for x in (
+        reply_line(keys[0], response=response), reply_line(keys[1], error=error),
+        reply_line(keys[2], response={"status_code": 200, "body": body}), reply_line(keys[3], response={"status_code": 200, "body": whole}),
+    )])
+    told = batch.from_batch(folder, model).iloc[0]
+    assert told["stored"] + told["failed"] + told["missing"] == 4 and told["unreadable"] == 0
+    assert ReplyStore(":memory:").load(model.store.export(folder / "x.jsonl")) == told["stored"]
+    tables.write(model.store.to_frame(), folder / "x.parquet", "replies")
+
+
+def test_batch_files_that_were_edited_or_cut(tmp_path):
+    model, _ = handed_in(tmp_path)
+    known = tmp_path / "part-0001.requests.jsonl"
+    whole = known.read_text()
+    edited = whole.replace("prompt 3", "prompt 9")
+    for broken, words in ((whole[:-40], "cannot be read"), (edited, "1 keys do not belong"), ("[1]", "cannot be read")):
+        known.write_text(broken)
+        with pytest.raises(ValueError, match=words) as error:
+            batch.from_batch(tmp_path, model)
+        assert str(known) in str(error.value)
+    known.write_text(whole)
+    for state in ("[]", '{"part-0001": 5}', "{"):
+        (tmp_path / "state.json").write_text(state)
+        with pytest.raises(ValueError, match="state.json cannot be read"):
+            batch.submit(tmp_path, model)
+
+
+def test_an_address_without_a_queue(server, tmp_path):
+    model = ChatModel("m", base_url=server.url("ok"), store=False)
+    batch.to_batch([Request("x")], model, tmp_path / "b")
+    with pytest.raises(ChatError, match="no queue of batches answers there"):
+        batch.submit(tmp_path / "b", model)
+    assert not (tmp_path / "b" / "state.json").exists() or "batch" not in (tmp_path / "b" / "state.json").read_text()
