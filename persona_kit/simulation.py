@@ -79,11 +79,15 @@ def parse_choice(text: str, options: Sequence[str]) -> tuple[int | None, str]:
 
 
 def _parse(text: str, options: tuple[str, ...]) -> tuple[int | None, str]:
+    exact = [i for i, o in enumerate(options) if isinstance(text, str) and o.strip() == text.strip()]
     text = _unwrapped(text)
     bare, letter = text.casefold().strip(_MARKS), text.upper().strip(_MARKS + "<>$_")
     place = _names(options, tags=True).get(re.sub(r"^the | candidate$", "", bare), _names(options).get(bare))
     if len(letter) == 1 and letter in LETTERS[:len(options)]:
-        return (LETTERS.index(letter), "ok") if place in (None, LETTERS.index(letter)) else (None, "invalid")
+        called = {LETTERS.index(letter), *exact} | ({place} if place is not None else set())   # an option may be called "Option A" and be B
+        return (LETTERS.index(letter), "ok") if len(called) == 1 else (None, "invalid")
+    if len(exact) == 1:
+        return exact[0], "ok"
     if place is not None or not bare:
         return place, "ok" if bare else "invalid"
     for found in (_lettered(text, options), _announced(text, options)):
