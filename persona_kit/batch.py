@@ -6,7 +6,6 @@
 __all__ = ['MOST_REQUESTS', 'MOST_BYTES', 'to_batch', 'from_batch', 'submit', 'collect']
 
 # %% ../nbs/03b_batch.ipynb #98d772c9
-import contextlib
 import hashlib
 import json
 import os
@@ -18,7 +17,7 @@ import pandas as pd
 
 from persona_kit.chat import (
     _KEPT, ChatError, ChatModel, Request, _address, _BadReply, _body, _canonical, _failure, _hidden, _key, _now, _place, _read_reply, _resolve,
-    _secret, _urls, _without_secrets,
+    _Failure, _secret, _urls, _without_secrets,
 )  # fmt: skip
 from .tables import _whole
 
@@ -221,10 +220,11 @@ def submit(folder: str | os.PathLike, model: ChatModel) -> pd.DataFrame:
             if part.setdefault("sha256", digest) != digest:
                 raise ValueError(f"{path} has changed since it was handed in")
             if "file" not in part:
-                part["file"] = client.files.create(file=path, purpose="batch").id
+                part["file"] = _answer(model, client.files.create, file=path, purpose="batch").id
                 _keep(folder, state)
             if "batch" not in part:
-                made = client.batches.create(input_file_id=part["file"], endpoint="/v1/chat/completions", completion_window="24h")
+                settings = {"endpoint": "/v1/chat/completions", "completion_window": "24h"}
+                made = _answer(model, client.batches.create, input_file_id=part["file"], **settings)
                 part["batch"], part["status"] = made.id, made.status
                 _keep(folder, state)
     return _status(state)
@@ -258,10 +258,10 @@ def collect(folder: str | os.PathLike, model: ChatModel) -> pd.DataFrame:
         for name, part in state.items():
             if "batch" not in part or part.get("fetched"):
                 continue
-            now = client.batches.retrieve(part["batch"])
+            now = _answer(model, client.batches.retrieve, part["batch"])
             for kind, file in (("output", now.output_file_id), ("errors", now.error_file_id)):
                 if file and now.status in _OVER:
-                    _write(folder / f"{name}.{kind}.jsonl", client.files.content(file).content)
+                    _write(folder / f"{name}.{kind}.jsonl", _answer(model, client.files.content, file).content)
             part["status"], part["fetched"] = now.status, now.status in _OVER
             _keep(folder, state)
     return from_batch(folder, model).merge(_status(state)[["part", "status"]], on="part", how="left")
@@ -287,18 +287,25 @@ def _status(state: dict[str, dict]) -> pd.DataFrame:
     return pd.DataFrame([{"part": n, "batch": p.get("batch"), "status": p.get("status", "not handed in")} for n, p in state.items()])
 
 # %% ../nbs/03b_batch.ipynb #a3dc681e
-@contextlib.contextmanager
-def _batch_client(model: ChatModel) -> Iterator[Any]:
+def _batch_client(model: ChatModel) -> Any:
     import openai
 
     if model.embedded:
         raise ValueError("the embedded model has no queue; a batch is for an endpoint")
+    return openai.OpenAI(**_address(_urls(model)[0]), api_key=_secret(model), timeout=model.timeout, max_retries=3)
+
+
+def _answer(model: ChatModel, method: Any, *arguments: Any, **more: Any) -> Any:
+    "What the endpoint says; of its errors, which may repeat key and address, no more than may be shown."
+    import openai
+
     try:
-        with openai.OpenAI(**_address(_urls(model)[0]), api_key=_secret(model), timeout=model.timeout, max_retries=3) as client:
-            yield client
-    except AttributeError as problem:  # the client hands on whatever text it was given
-        raise ChatError(f"{_place(model)}: no queue of batches answers there; check base_url=") from problem
+        answer = method(*arguments, **more)
     except (openai.APIError, json.JSONDecodeError) as problem:
         failure = _failure(problem)
-        failure.hide(_hidden(model))
-        raise ChatError(f"{_place(model)}: {failure.reason}; call again to go on from here") from None
+    else:
+        if not isinstance(answer, str):
+            return answer
+        failure = _Failure("no queue of batches answers there; check base_url=")  # the client hands on whatever text it was given
+    failure.hide(_hidden(model))
+    raise ChatError(f"{_place(model)}: {failure.reason}; call again to go on from here")

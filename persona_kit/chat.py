@@ -13,6 +13,7 @@ import errno
 import gzip
 import hashlib
 import json
+import logging
 import lzma
 import math
 import os
@@ -251,8 +252,10 @@ def _store_get(store: _Database, keys: list[str], columns: tuple[str, ...] = _CO
 
 # %% ../nbs/03_chat.ipynb #a5d69bc8
 def _store_put(store: _Database, rows: list[dict]) -> int:
-    rows = [r | {"reply": _characters(r["reply"])} for r in rows]
     packed = [[_canonical(r[c]) if c in ("request", "reply", "usage") else r[c] for c in _COLUMNS] for r in rows]
+    for values, row in zip(packed, rows, strict=True):
+        if "\\ud" in values[3]:
+            values[3] = _canonical(_characters(row["reply"]))
     with store._lock, _explained(store.path):
         db = store._open()
         db.execute("BEGIN IMMEDIATE")
@@ -347,7 +350,7 @@ class _BadReply(Exception):
 def _characters(value: Any) -> Any:
     "Half a surrogate pair is no character: neither a frame nor a file could hold it."
     if isinstance(value, str):
-        return re.sub(r"[\ud800-\udfff]", "\ufffd", value)
+        return value if value.isascii() else re.sub(r"[\ud800-\udfff]", "\ufffd", value)
     if isinstance(value, list):
         return [_characters(v) for v in value]
     return {k: _characters(v) for k, v in value.items()} if isinstance(value, dict) else value
@@ -909,7 +912,7 @@ def _without_secrets(text: str, *secrets: str) -> str:
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, "***") if len(secret) > 5 else text
     text = re.sub(r"(?<=://)[^/@\s]*@|(?<![\w/.])[^\s/:@'\"]+:[^\s/@'\"]+@", "***@", text)
-    return re.sub(r"\bsk-[\w*-]+", "***", re.sub(r"(https?://[^\s?'\"]*)\?[^\s'\"]*", r"\1", text))
+    return re.sub(r"\bsk-[\w*-]+", "***", re.sub(r"(https?://[^\s?'\"]*)\?[^\s'\"]*|\?[\w.-]+=[^\s'\"]*", r"\1", text))
 
 # %% ../nbs/03_chat.ipynb #c7814da5
 def _given_key(model: _Endpoint) -> str:
@@ -1021,9 +1024,18 @@ def _address(url: str | None) -> dict[str, Any]:
     "What a client needs to know of an address: a name and password before @ go into a header, what stands after ? into every request."
     parts = urlsplit(url or "")
     user, at, host = parts.netloc.rpartition("@")
+    if parts.query:
+        for name in ("httpx", "httpx2", "openai._base_client"):
+            logging.getLogger(name).addFilter(_log_without_secrets)
     basic = base64.b64encode(unquote(user).encode()).decode()
     return {"base_url": url and urlunsplit((parts.scheme, host, parts.path, "", "")), "default_query": dict(parse_qsl(parts.query)) or None,
             "default_headers": {"Authorization": f"Basic {basic}"} if at else None}
+
+
+def _log_without_secrets(record: logging.LogRecord) -> bool:
+    "The HTTP client logs whole addresses."
+    record.msg, record.args = _without_secrets(record.getMessage()), None
+    return True
 
 
 def _hidden(model: _Endpoint) -> list[str]:

@@ -1,14 +1,19 @@
-"""What may go wrong with an endpoint, a machine or a disk, and what is left then: a table of faults, then kills, disks, batches, secrets."""
+"""What may go wrong with an endpoint, a machine or a disk, and what is left: faults, kills, disks, batches, properties, secrets."""
 
+import base64
 import contextlib
 import errno
 import json
+import lzma
+import math
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
+import traceback
 import urllib.request
 import uuid
 import warnings
@@ -20,8 +25,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from persona_kit import batch, chat, tables
+from persona_kit import batch, chat, simulation, tables
 from persona_kit.chat import ChatError, ChatModel, ReplyStore, Request
+from persona_kit.generation import parse_attributes, parse_narrative
+from persona_kit.personas import OBJECTIVE, SUBJECTIVE
+from persona_kit.population import us_adults
+from persona_kit.simulation import LETTERS, option_order, option_probabilities, parse_choice
+from persona_kit.surveys import Item
 
 HERE = Path(__file__).parent
 REPO = HERE.parent
@@ -458,10 +468,10 @@ def test_batch_line_that_the_endpoint_filtered(tmp_path):
     assert told[["stored", "failed", "missing"]].tolist() == [1, 0, 1] and model.store.get(keys)[keys[0]]["reply"]["status"] == "filtered"
 
 
+FIELDS = ["error", "message", "content", "choices", "body", "status_code", "usage", "logprobs", "refusal", "code"]
 ODD = st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8),
                    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
-                       st.sampled_from("error message content choices body status_code usage logprobs refusal code".split()), inner, max_size=4),
-                   max_leaves=12)
+                       st.sampled_from(FIELDS), inner, max_size=4), max_leaves=12)
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -503,3 +513,278 @@ def test_an_address_without_a_queue(server, tmp_path):
     with pytest.raises(ChatError, match="no queue of batches answers there"):
         batch.submit(tmp_path / "b", model)
     assert not (tmp_path / "b" / "state.json").exists() or "batch" not in (tmp_path / "b" / "state.json").read_text()
+
+
+# ---- properties
+
+ANY = st.text(st.characters(), max_size=20)                     # also NUL, and halves of surrogate pairs
+ROLES = st.sampled_from(["system", "user", "assistant"])
+MESSAGES = st.lists(st.fixed_dictionaries({"role": ROLES, "content": ANY}, optional={"name": ANY}), min_size=1, max_size=3)
+PROBABILITY = st.floats(0, 1, allow_subnormal=False)
+WANTED = st.fixed_dictionaries(
+    {"messages": MESSAGES},
+    optional={
+        "schema": st.dictionaries(ANY, ANY | st.integers(), max_size=3),
+        "top_logprobs": st.integers(0, 20), "max_tokens": st.integers(1, 99), "temperature": PROBABILITY, "top_p": PROBABILITY,
+        "seed": st.integers(-(2**70), 2**70), "draw": st.integers(0, 9),
+    },
+)  # fmt: skip
+
+
+def modelled(name="m", **changes):
+    return ChatModel(name, **({"base_url": "http://a/v1", "store": False, "temperature": 0.5} | changes))
+
+
+def backwards(wanted):
+    return wanted | {"messages": [dict(reversed(m.items())) for m in wanted["messages"]]}
+
+
+@settings(max_examples=200, deadline=None)
+@given(WANTED, ANY.filter(bool), st.integers(1, 99), st.booleans())
+def test_the_key_is_of_what_is_asked_alone(wanted, address, concurrency, local):
+    key = modelled().key(Request(**wanted))
+    elsewhere = modelled(base_url="http://127.0.0.1/v1" if local else ["https://b/v1?x=1", "https://c/v1"], api_key=address,
+                         concurrency=concurrency, requests_per_minute=concurrency, retries=0, timeout=concurrency, max_requests=1)
+    assert elsewhere.key(Request(**backwards(wanted))) == key and re.fullmatch("[0-9a-f]{64}", key)
+    open_settings = {k: v for k, v in wanted.items() if k in ("temperature", "top_p", "max_tokens", "seed")}
+    rest = {k: v for k, v in wanted.items() if k not in open_settings}
+    assert modelled(**open_settings).key(Request(**rest)) == key            # wherever a setting is made
+    assert modelled(name="n").key(Request(**wanted)) != key
+
+
+@settings(max_examples=300, deadline=None)
+@given(WANTED, WANTED)
+def test_other_requests_have_other_keys(one, two):
+    filled = [{"temperature": 0.5, "top_p": 1.0, "draw": 0} | w for w in (one, two)]
+    shown = [w | {"schema": list(w["schema"].items())} if "schema" in w else w for w in filled]
+    assert (modelled().key(Request(**one)) == modelled().key(Request(**two))) == (shown[0] == shown[1])
+
+
+@settings(max_examples=200, deadline=None)
+@given(WANTED, st.data())
+def test_any_change_is_another_key(wanted, data):
+    changed = data.draw(st.sampled_from(["messages", "schema", "top_logprobs", "max_tokens", "temperature", "top_p", "seed", "draw"]))
+    other = {
+        "messages": [*wanted["messages"], {"role": "user", "content": ""}], "schema": {**wanted.get("schema", {}), "\x00": 0.25},
+        "top_logprobs": 21, "max_tokens": 100, "temperature": 1.5, "top_p": wanted.get("top_p", 1.0) / 2 + 0.001, "seed": 2**71, "draw": 10,
+    }  # fmt: skip
+    assert modelled().key(Request(**wanted)) != modelled().key(Request(**wanted | {changed: other[changed]}))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(WANTED, ANY, ANY, st.sampled_from(chat._KEPT)), max_size=5), st.sampled_from(["", ".gz", ".xz"]))
+def test_any_text_survives_the_store(tmp_path, rows, suffix):
+    model = modelled()
+    resolved = [chat._resolve(Request(**wanted), model.id, model.defaults) for wanted, *_ in rows]
+    packed = {
+        chat._key(r): {
+            "request_key": chat._key(r), "model": "m", "request": r, "usage": {"prompt_tokens": None}, "created": "",
+            "reply": {"text": text, "status": status, "finish_reason": None, "logprobs": [{"token": token, "logprob": -1.5}]},
+        }
+        for r, (_, text, token, status) in zip(resolved, rows, strict=True)
+    }  # fmt: skip
+    file = tmp_path / uuid.uuid4().hex
+    store = ReplyStore(file.with_suffix(".sqlite"))
+    assert store.put(packed.values()) == len(packed) and store.put(packed.values()) == 0
+    found = store.get(packed)
+    assert found.keys() == packed.keys() and all(chat._key(r["request"]) == k for k, r in found.items())
+    for key, row in packed.items():
+        token = whole(row["reply"]["logprobs"][0]["token"])
+        assert found[key]["reply"] == row["reply"] | {"text": whole(row["reply"]["text"]), "logprobs": [{"token": token, "logprob": -1.5}]}
+    exported = store.export(file.with_suffix(f".jsonl{suffix}"))
+    store.close()
+    copy = ReplyStore(":memory:")
+    assert copy.load(exported) == len(packed) and copy.get(packed) == found
+    frame = copy.to_frame()
+    back = tables.read(tables.write(frame, file.with_suffix(".parquet"), "replies"), "replies")
+    assert back["text"].tolist() == frame["text"].tolist() == [whole(r["reply"]["text"]) for r in packed.values()]
+
+
+def whole(text):
+    return "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text)
+
+
+WORDS = st.sampled_from(
+    ["the", "The candidate", "I", "not", "because", "vote for", "Answer:", "answer", "Option", "A", "B", "(Democrat)", "Republican",
+     "no", "Refused", "{a}", "**x**", "5", "10", "20%", "<think>", "Joe", "Biden", "None of these", "–", "\ud83d", "é", "ß", "ǅ", "ﬁ", "²", "A.", "B)", "a"]
+)  # fmt: skip
+LABELS = st.text(st.characters(), min_size=1, max_size=12) | st.lists(WORDS, min_size=1, max_size=5).map(" ".join)
+OPTIONS = st.lists(LABELS, min_size=2, max_size=8, unique_by=str.strip)
+
+
+@settings(max_examples=400, deadline=None)
+@given(OPTIONS, st.data())
+def test_a_letter_and_a_label_are_never_taken_for_another_option(options, data):
+    i = data.draw(st.integers(0, len(options) - 1))
+    letter = LETTERS[i]
+    called = any(letter.casefold() in re.findall(r"\w+", simulation._plain(o).casefold()) for o in options)
+    for reply in (letter, f"{letter}.", f"({letter})", f" {letter.lower()}\n"):
+        assert parse_choice(reply, options) in [(i, "ok")] + [(None, "invalid")] * called
+    reads_as_letter = len(simulation._unwrapped(options[i]).strip(simulation._MARKS + "<>$_")) <= 1
+    assert parse_choice(options[i], options) in [(i, "ok")] + [(None, "invalid")] * reads_as_letter
+    reply = data.draw(st.text(st.characters(), max_size=200))
+    place, status = parse_choice(reply, options)
+    assert status in ("ok", "refusal", "invalid") and (status == "ok") == (place in range(len(options)))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.from_regex(r"[a-z]{3,9}", fullmatch=True), min_size=1, max_size=15), st.sampled_from("abcdefgh"), st.booleans())
+def test_prose_never_chooses_by_its_first_letter(words, first, capital):
+    options = ["Zebra (Z)", "Yak 7", "Xylophone", "Quail 1", "Quokka 2", "Vole 3", "Wombat 4", "Zorilla 5"]
+    text = f"{first.upper() if capital else first}{' '.join(words)}."
+    if not re.search(r"zeb|yak|xyl|qua|quo|vol|wom|zor|because|since|over", text.casefold()):
+        assert parse_choice(text, options)[1] != "ok"
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(ANY | st.sampled_from(list("AB") + [" A", "Yes", "Ye", "no"]), st.floats(allow_nan=True)), max_size=20), OPTIONS)
+def test_option_probabilities_and_what_is_missing_make_one(pairs, options):
+    shares, missing = option_probabilities([{"token": t, "logprob": p} for t, p in pairs], options)
+    assert 0 <= missing <= 1 and (shares is not None or missing == 1)
+    if shares is not None:
+        assert len(shares) == len(options) and all(0 <= p <= 1 for p in shares) and math.isclose(sum(shares), 1)
+        on_options = sum(math.exp(min(p, 0.0)) for t, p in pairs if simulation._spelled(t, options) is not None and not math.isnan(p))
+        assert math.isclose(min(on_options, 1.0) + missing, 1, abs_tol=1e-9)
+
+
+@settings(max_examples=100, deadline=None)
+@given(OPTIONS, st.lists(LABELS, max_size=2), st.integers(), ANY, st.integers(0, 99), st.booleans(), st.booleans())
+def test_an_order_is_a_permutation_that_depends_on_nothing_else(labels, refusals, seed, persona_id, draw, ordinal, shuffle):
+    refusals = [r for r in dict.fromkeys(refusals) if r.strip() not in [o.strip() for o in labels]]
+    try:
+        item = Item("q", "?", labels, list(range(len(labels))) if ordinal else None, refusals=refusals)
+    except ValueError:
+        return                                                                  # labels that no item may have
+    order = option_order(item, seed, persona_id, draw, shuffle=shuffle)
+    n = len(item.options)
+    assert sorted(order[:n]) == sorted(item.options) and order[n:] == item.refusals
+    assert not ordinal or order[:n] in (item.options, item.options[::-1])
+    assert order == option_order(item, seed, persona_id, draw, shuffle=shuffle) and (shuffle or order == item.shown)
+
+
+NAMES = [a.name for a in (*OBJECTIVE, *SUBJECTIVE)] + ["work", "state", "sex", "age", "narrative"]
+CENSUS = st.sampled_from([v for a in OBJECTIVE for v in a.values or ()])
+VALUES = st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | ANY | CENSUS, lambda inner:
+                      st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES) | ANY, inner, max_size=9), max_leaves=20)
+REPLIES = VALUES.map(json.dumps)
+PERSON = us_adults().sample(n=1, seed=1).to_dict("records")[0]
+
+
+@settings(max_examples=200, deadline=None)
+@given(ANY | REPLIES | st.tuples(ANY, REPLIES, ANY).map("".join), st.sampled_from([PERSON, {}]), st.booleans())
+def test_no_reply_of_a_generator_raises(text, person, truncated):
+    for attributes in (list(OBJECTIVE), list(SUBJECTIVE)):
+        values, status, reason = parse_attributes(text, attributes, person)
+        assert status in ("ok", "invalid", "contradiction") and (status == "ok") == (reason == "")
+        assert all(isinstance(v, str) and v for v in values.values()) and set(values) <= {a.name for a in attributes}
+    values, status, _ = parse_narrative(text * 20, person, truncated=truncated)
+    assert status in ("ok", "invalid", "contradiction", "refusal", "truncated") and set(values) <= {"narrative"}
+
+
+# ---- secrets
+
+KEY, PASSWORD, TOKEN = "Zq7vdistinctive0123456789abcdefXYZ", "pWd9distinctive", "tOk5distinctive"
+
+
+def hidden(*places):
+    "No part of a secret in any of these texts, nor in any file of these folders."
+    basic = base64.b64encode(f"me:{PASSWORD}".encode())
+    marks = [*(m.encode() for m in (KEY[:7], KEY[-7:], PASSWORD[:7], PASSWORD[-7:], TOKEN[:7])), basic]
+    read = 0
+    for place in places:
+        files = [p for p in sorted(place.rglob("*")) if p.is_file()] if isinstance(place, Path) else [place]
+        for file in files:
+            data = file.read_bytes() if isinstance(file, Path) else str(file).encode("utf-8", "backslashreplace")
+            with contextlib.suppress(OSError, lzma.LZMAError, EOFError):
+                data += lzma.decompress(data) if str(file).endswith(".xz") else b""
+            assert not [m for m in marks if m in data], (str(file)[:300], [m for m in marks if m in data])
+            read += 1
+    return read
+
+
+def everything_of(error):
+    "What a log would hold of an exception: the tracebacks of all that led to it."
+    chained, texts = error, []
+    while chained is not None:
+        texts += [str(chained), repr(chained), "".join(traceback.format_exception(chained))]
+        chained = chained.__cause__ or chained.__context__
+    return "\n".join(texts)
+
+
+def tried(work, *arguments):
+    "What it returns or raises, as text; and its warnings."
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        try:
+            result = work(*arguments)
+            said = result.to_csv() if isinstance(result, pd.DataFrame) else repr(result)
+        except Exception as e:
+            said = everything_of(e)
+    return said + "".join(f"{w.message} {w.filename}" for w in told)
+
+
+SECRETIVE = ["echo_400", "echo_401", "echo_500", "echo_200", "echo_far", "moved_round", "html", "ok", "hang", "only_model_and_messages"]
+
+
+@pytest.mark.parametrize("where", ["a header", "the address"])
+@pytest.mark.parametrize("mode", SECRETIVE)
+def test_no_secret_is_told_or_kept(server, tmp_path, monkeypatch, capfd, caplog, waits, mode, where):
+    caplog.set_level("INFO")
+    monkeypatch.setenv("PERSONA_KIT_API_KEY", KEY + "\n")
+    url = server.url(mode)
+    given_url = url if where == "a header" else url.replace("//", f"//me:{PASSWORD}@") + f"?token={TOKEN}&version=3"
+    settings = {"retries": 1, "timeout": 0.5 if mode == "hang" else 60, "seed": 1}
+    model = ChatModel("m", base_url=given_url, store=tmp_path / "replies.sqlite", **settings)
+    said = [repr(model), str(model), str(model.usage), repr(model.store)]
+    said.append(tried(model.complete, [Request("first", top_logprobs=2), Request("second")]))
+    said.append(tried(lambda: ChatModel("m", base_url=[given_url, given_url])))
+    said.append(tried(lambda: ChatModel("m", base_url=given_url.removeprefix("http://"))))
+    batch.to_batch([Request("third")], model, tmp_path / "batch")
+    said += [tried(batch.submit, tmp_path / "batch", model)]
+    (tmp_path / "batch" / "state.json").write_text(json.dumps({"part-0001": {"file": "file-1", "batch": "batch_1"}}))
+    said += [tried(batch.collect, tmp_path / "batch", model)]
+    echo = f"you sent {KEY} to {given_url}" + f" {PASSWORD} {TOKEN}" * (where == "the address")
+    refused = {"status_code": 500, "body": {"error": {"message": echo}}}
+    answered(tmp_path / "batch", [reply_line(model.key(Request("third")), response=refused)])
+    said += [tried(batch.from_batch, tmp_path / "batch", model)]
+    assert "you sent ***" in said[-1]
+    (tmp_path / "batch" / "part-0001.output.jsonl").unlink()            # what the endpoint wrote is as the endpoint wrote it
+    hidden(tmp_path)                                                    # with the WAL beside the store
+    model.store.export(tmp_path / "replies.jsonl")
+    model.store.export(tmp_path / "replies.jsonl.xz")
+    tables.write(model.store.to_frame(), tmp_path / "replies.parquet", "replies")
+    model.close()
+    printed = capfd.readouterr()
+    assert hidden(tmp_path, *said, printed.out, printed.err, caplog.text) > 10
+    assert mode == "ok" or len(server.seen(url)) >= 1
+    if mode.startswith("echo"):
+        assert "***" in said[4], "the endpoint did say it back"
+
+
+@pytest.mark.parametrize("host", ["http://me:{}@127.0.0.1:9/v1?token={}", "https://me:{}@none.invalid/v1?token={}", "me:{}@host?token={}"])
+def test_no_secret_of_an_address_where_nobody_is(host, tmp_path, waits):
+    url = host.format(PASSWORD, TOKEN)
+    said = tried(lambda: ChatModel("m", base_url=url, api_key=KEY, store=tmp_path / "s", retries=0).complete([Request("x")]))
+    assert hidden(said, tmp_path) and ("cannot connect" in said or "must begin with" in said)
+
+
+@pytest.mark.parametrize("mode", ["vote", "echo_401"])
+def test_no_secret_in_what_a_run_leaves(server, tmp_path, monkeypatch, capfd, mode):
+    pytest.importorskip("papermill")
+    from persona_kit.runs import RunError, run
+
+    monkeypatch.setenv("PERSONA_KIT_API_KEY", KEY)
+    url = server.url(mode).replace("//", f"//me:{PASSWORD}@") + f"?token={TOKEN}"
+    small = {"states": ["WY"], "n_per_state": 2, "years": [2020], "tiers": ["meta"], "recorded": False, "n_boot": 50, "generator": "m",
+             "simulator": "m", "base_url": url, "store": str(tmp_path / "replies.sqlite")}
+    if mode == "vote":
+        folder = run("election_forecast", small, out=tmp_path / "runs")
+        assert {p.name for p in folder.iterdir()} >= {"manifest.json", "report.html", "notebook.ipynb", "tables", "figures", "results.json"}
+        said = ""
+    else:
+        with pytest.raises(RunError) as failed:
+            run("election_forecast", small, out=tmp_path / "runs")
+        said = everything_of(failed.value)
+        assert "refuses the key" in said and "***" in said
+    printed = capfd.readouterr()
+    assert hidden(tmp_path, said, printed.out, printed.err) >= 6
