@@ -251,11 +251,13 @@ def _store_get(store: _Database, keys: list[str], columns: tuple[str, ...] = _CO
     return found
 
 # %% ../nbs/03_chat.ipynb #a5d69bc8
+def _printable(row: dict) -> dict:
+    text = row["reply"].get("text")
+    return row if isinstance(text, str) and text.isascii() and not row["reply"].get("logprobs") else row | {"reply": _characters(row["reply"])}
+
+
 def _store_put(store: _Database, rows: list[dict]) -> int:
-    packed = [[_canonical(r[c]) if c in ("request", "reply", "usage") else r[c] for c in _COLUMNS] for r in rows]
-    for values, row in zip(packed, rows, strict=True):
-        if "\\ud" in values[3]:
-            values[3] = _canonical(_characters(row["reply"]))
+    packed = [[_canonical(r[c]) if c in ("request", "reply", "usage") else r[c] for c in _COLUMNS] for r in map(_printable, rows)]
     with store._lock, _explained(store.path):
         db = store._open()
         db.execute("BEGIN IMMEDIATE")

@@ -232,7 +232,7 @@ def row_seeds(seed: int, *keys) -> np.ndarray:
         raise ValueError(f"keys differ in length: {n} and {wrong[0]}")
     columns = [c * n if len(c) == 1 else c for c in columns]
     rows = zip(*columns, strict=True) if columns else [()]
-    digest = (hashlib.blake2b("\x1f".join((str(seed), *row)).encode(), digest_size=8).digest() for row in rows)
+    digest = (hashlib.blake2b("\x1f".join((str(seed), *row)).encode(errors="surrogatepass"), digest_size=8).digest() for row in rows)
     return np.frombuffer(b"".join(digest), dtype="<u8").astype(np.uint64)
 
 # %% ../nbs/00_tables.ipynb #51aec5db

@@ -286,6 +286,7 @@ class Handler(BaseHTTPRequestHandler):
             n = sum(b is not None and self.prompt(b) == self.prompt(body) for _, b in log)
             log.append((time.monotonic(), body))
             self.total = len(log)
+            self.server.last_path = self.path
         return MODES[mode](self, body, n)
 
 

@@ -227,9 +227,10 @@ def test_a_key_that_is_none_is_not_sent(server, key):
 
 def test_a_password_and_a_query_in_the_address_reach_the_endpoint(server):
     url = server.url("echo_500")
-    model = ChatModel("m", base_url=url.replace("//", "//me:p%40ss-word@") + "?version=2026-01", store=False, retries=0)
+    model = ChatModel("m", base_url=url.replace("//", "//me:p%40ss-word@") + "?version=2026-01&a=b%20c", store=False, retries=0)
     reason = model.complete([Request("x")])["reason"][0]
-    assert "/v1/chat/completions?version=***" in reason and "'authorization': 'Basic ***'" in reason
+    assert server.last_path.endswith("/v1/chat/completions?version=2026-01&a=b+c")
+    assert "/v1/chat/completions {" in reason and "'authorization': 'Basic ***'" in reason
 
 
 # ---- kill -9
@@ -605,8 +606,9 @@ def whole(text):
 
 
 WORDS = st.sampled_from(
-    ["the", "The candidate", "I", "not", "because", "vote for", "Answer:", "answer", "Option", "A", "B", "(Democrat)", "Republican",
-     "no", "Refused", "{a}", "**x**", "5", "10", "20%", "<think>", "Joe", "Biden", "None of these", "–", "\ud83d", "é", "ß", "ǅ", "ﬁ", "²", "A.", "B)", "a"]
+    ["the", "The candidate", "I", "not", "because", "vote for", "Answer:", "answer", "Option", "A", "B", "(Democrat)",
+     "Republican", "no", "Refused", "{a}", "**x**", "5", "10", "20%", "<think>", "Joe", "Biden", "None of these", "–",
+     "\ud83d", "é", "ß", "ǅ", "ﬁ", "²", "A.", "B)", "a"]
 )  # fmt: skip
 LABELS = st.text(st.characters(), min_size=1, max_size=12) | st.lists(WORDS, min_size=1, max_size=5).map(" ".join)
 OPTIONS = st.lists(LABELS, min_size=2, max_size=8, unique_by=str.strip)
