@@ -1022,6 +1022,14 @@ def _clients(model: _Endpoint) -> list[Any]:
     return [_client(model, url) for url in (_embedded_urls() if model.embedded else _urls(model))]
 
 
+def _client(model: _Endpoint, url: str | None) -> Any:
+    import openai
+
+    local = url is not None and urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
+    http = openai.DefaultAioHttpClient(trust_env=not local, follow_redirects=False)
+    return openai.AsyncOpenAI(**_address(url), api_key=_secret(model), http_client=http, max_retries=0, timeout=model.timeout)
+
+# %% ../nbs/03_chat.ipynb #fa02c3d2
 def _address(url: str | None) -> dict[str, Any]:
     "What a client needs to know of an address: a name and password before @ go into a header, what stands after ? into every request."
     parts = urlsplit(url or "")
@@ -1033,7 +1041,7 @@ def _address(url: str | None) -> dict[str, Any]:
     return {"base_url": url and urlunsplit((parts.scheme, host, parts.path, "", "")), "default_query": dict(parse_qsl(parts.query)) or None,
             "default_headers": {"Authorization": f"Basic {basic}"} if at else None}
 
-
+# %% ../nbs/03_chat.ipynb #fa03c3d2
 def _log_without_secrets(record: logging.LogRecord) -> bool:
     "The HTTP client logs whole addresses."
     record.msg, record.args = _without_secrets(record.getMessage()), None
@@ -1046,14 +1054,6 @@ def _hidden(model: _Endpoint) -> list[str]:
     raw = [p.password or p.username or "" for p in parts] + [pair.partition("=")[2] for p in parts for pair in p.query.split("&")]
     sent = [_address(u)["default_headers"] for u in _urls(model)]
     return [_given_key(model), *raw, *(unquote_plus(r) for r in raw), *(h["Authorization"].removeprefix("Basic ") for h in sent if h)]
-
-
-def _client(model: _Endpoint, url: str | None) -> Any:
-    import openai
-
-    local = url is not None and urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
-    http = openai.DefaultAioHttpClient(trust_env=not local, follow_redirects=False)
-    return openai.AsyncOpenAI(**_address(url), api_key=_secret(model), http_client=http, max_retries=0, timeout=model.timeout)
 
 # %% ../nbs/03_chat.ipynb #6233a203
 async def _worker(model: _Endpoint, call: _Call, pool: _Pool, number: int) -> None:
