@@ -309,6 +309,20 @@ def _without_stderr() -> Iterator[None]:
         os.close(nothing)
 
 
+def _start(ray: Any, workers: int | None, attempts: int = 3) -> None:
+    "Ray gives up after half a minute on a machine that is busy with other things; then it is tried again."
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    local = {} if os.environ.get("RAY_ADDRESS") else {"address": "local", "num_cpus": workers or os.cpu_count(), "include_dashboard": False}
+    for left in reversed(range(attempts)):
+        try:
+            ray.init(**quiet, **local)
+            return
+        except Exception as e:
+            ray.shutdown()
+            if not left or "timed out" not in str(e):
+                raise
+
+
 @contextlib.contextmanager
 def _cluster(workers: int | None) -> Iterator[Any]:
     "A connection to Ray, made and ended here unless there is one."
@@ -322,12 +336,8 @@ def _cluster(workers: int | None) -> Iterator[Any]:
         raise ModuleNotFoundError("ask_ray needs Ray; install it with: pip install 'persona_kit[ray]'") from e
     own = not ray.is_initialized()
     if own:
-        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         with _environment(RAY_USAGE_STATS_ENABLED="0", RAY_BACKEND_LOG_LEVEL="fatal"), _without_stderr():
-            if os.environ.get("RAY_ADDRESS"):
-                ray.init(**quiet)
-            else:
-                ray.init("local", num_cpus=workers or os.cpu_count(), include_dashboard=False, **quiet)
+            _start(ray, workers)
     try:
         yield ray
     finally:
@@ -414,13 +424,14 @@ def _collected(ray: Any, study: _Study, personas: pd.DataFrame, numbers: np.ndar
     "The answers by shard, unless they go to files."
     parts: dict[int, pa.Table] = {}
     problems: dict[int, str] = {}
-    rows, done, bar = _rows(personas, numbers, study, model), 0, _Progress(len(personas) * len(study.survey) * study.how["draws"], progress)
+    rows, done, answered, bar = _rows(personas, numbers, study, model), 0, 0, _Progress(len(personas) * len(study.survey) * study.how["draws"], progress)
     for told in _handed_out(ray, rows, study):
-        _count(model, json.loads(told["usage"]))
-        shard, done = told["shard"], done + (told["problem"] is None)
+        usage, shard, done = json.loads(told["usage"]), told["shard"], done + (told["problem"] is None)
+        _count(model, usage)
+        answered += usage.get("sent", 0) - usage.get("failed", 0)
         if told["problem"] is not None:
             problems[shard] = told["problem"]
-            if not done and len(problems) >= 2 * study.workers:  # nobody gets anywhere
+            if not (done or answered) and len(problems) >= 2 * study.workers:  # nobody gets anywhere
                 break
             continue
         part = _unpacked(told["answers"])
