@@ -41,7 +41,8 @@ class Oracle(BaseHTTPRequestHandler):
             box.seen.append((time.monotonic(), raw, self.headers["authorization"]))
         time.sleep(box.delay)
         texts = ("A", "B", "C", "I'd rather not say", "As an AI model I cannot vote", "???")
-        choice = {"message": {"role": "assistant", "content": texts[digest[0] % 6]}, "finish_reason": "length" if digest[1] < 20 else "stop"}
+        message, finish = {"role": "assistant", "content": texts[digest[0] % 6]}, "length" if digest[1] < 20 else "stop"
+        choice = {"message": message, "finish_reason": finish}
         if body.get("logprobs"):
             top = [{"token": t, "logprob": -1.0 - digest[i] / 100} for i, t in enumerate("ABC")]
             choice["logprobs"] = {"content": [{"token": "A", "logprob": -1.0, "top_logprobs": top}]}
@@ -101,10 +102,10 @@ def model(box, **settings):
 def test_a_shard_is_a_matter_of_the_person_alone(people):
     numbers = shard_numbers(people, 7)
     assert set(numbers) == set(range(7))
-    shuffled = people.sample(frac=1, random_state=1)
-    assert (shard_numbers(shuffled.head(20), 7) == pd.Series(numbers, people["persona_id"])[shuffled["persona_id"].head(20)].to_numpy()).all()
+    some = people.sample(n=20, random_state=1)
+    assert (shard_numbers(some, 7) == pd.Series(numbers, people["persona_id"])[some["persona_id"]].to_numpy()).all()
     counts = np.bincount(shard_numbers(us_adults().sample(n=4000, seed=1), 8), minlength=8)
-    assert 400 < counts.min() and counts.max() < 600
+    assert counts.min() > 400 and counts.max() < 600
     with pytest.raises(ValueError, match="at least 1"):
         shard_numbers(people, 0)
 
