@@ -64,7 +64,7 @@ def _split(folder: Path, shards: int | None, usual: int) -> int:
         _write(path, json.dumps({"shards": number}).encode())
     return number
 
-
+# %% ../nbs/06b_clusters.ipynb #dceaabf0
 def _shard_path(folder: str | Path, shard: int) -> Path:
     return Path(folder) / f"shard-{shard:05d}.sqlite"
 
@@ -77,7 +77,7 @@ def _settings(model: ChatModel) -> dict[str, Any]:
     concurrency = None if model.embedded else model.concurrency
     return {"name": "embedded" if model.embedded else model.id, "concurrency": concurrency, **model.defaults, **per_minute, **same}
 
-
+# %% ../nbs/06b_clusters.ipynb #19674b75
 def _check_no_key(model: ChatModel) -> None:
     if model._api_key:
         raise ValueError("a key given as api_key= is not sent to other machines; leave it out and set OPENAI_API_KEY (for OpenAI) or"
@@ -99,7 +99,7 @@ class _Study:
     folder: str
     workers: int
 
-
+# %% ../nbs/06b_clusters.ipynb #0984f8a1
 def _study(model: ChatModel, survey: Any, how: dict[str, Any], folder: Path | str | os.PathLike, workers: int) -> _Study:
     return _Study(_settings(model), model.id, Survey(survey), how, str(folder), workers)
 
@@ -119,7 +119,7 @@ def _spent(model: ChatModel, people: pd.DataFrame, study: _Study, known: set[str
     used = [(row["usage"].get("prompt_tokens"), row["usage"].get("completion_tokens"), _expected(row["request"])) for row in rows]
     return len(used), sum(_cost(model, (guess[0] if prompt is None else prompt, guess[1] if reply is None else reply)) for prompt, reply, guess in used)
 
-
+# %% ../nbs/06b_clusters.ipynb #eb2a30d6
 def _pace(study: _Study) -> tuple[_Pacer, _Pacer]:
     rates = (study.settings["requests_per_minute"], study.settings["tokens_per_minute"])
     return tuple(_Pacer(rate / study.workers if rate else None) for rate in rates)  # type: ignore[return-value]
@@ -132,7 +132,7 @@ def _shard_model(study: _Study, shard: int, api_key: str | None = None) -> ChatM
         raise ChatError(f"the embedded model is {model.id} here and {study.model_id} where the study was begun; set PERSONA_KIT_GGUF on every machine")
     return model
 
-
+# %% ../nbs/06b_clusters.ipynb #8c3b8920
 def _ask_part(study: _Study, model: ChatModel, people: pd.DataFrame, known: list[str], most: tuple, pace: tuple, progress: bool | None) -> pd.DataFrame:
     rows = [json.loads(line) for line in known]
     model.store.put(rows)
@@ -143,7 +143,7 @@ def _ask_part(study: _Study, model: ChatModel, people: pd.DataFrame, known: list
         model.max_cost = None if most[1] is None else most[1] - cost
     return ask(people, study.survey, model, **study.how, progress=progress)
 
-
+# %% ../nbs/06b_clusters.ipynb #5f58e2f3
 def _known(people: pd.DataFrame, study: _Study, model: ChatModel) -> list[str]:
     if not len(model.store):
         return []
@@ -199,21 +199,21 @@ _ANSWERED = pa.schema([
     ("prompt_tokens", pa.int64()), ("completion_tokens", pa.int64()), ("request_key", pa.string())])
 _TOLD = pa.schema([("shard", pa.int64()), ("answers", pa.binary()), ("problem", pa.string()), ("usage", pa.string())])
 
-
+# %% ../nbs/06b_clusters.ipynb #816cb994
 def _packed(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
     return sink.getvalue().to_pybytes()
 
-
+# %% ../nbs/06b_clusters.ipynb #55c480a0
 def _unpacked(data: bytes) -> pa.Table:
     return pa.ipc.open_stream(data).read_all()
 
-# %% ../nbs/06b_clusters.ipynb #a65e8eb4
+# %% ../nbs/06b_clusters.ipynb #bd3f0cf3
 _ATTEMPTS = 10
 
-
+# %% ../nbs/06b_clusters.ipynb #6a723093
 @contextlib.contextmanager
 def _counted(store: Path) -> Iterator[None]:
     "Count the attempts that did not come to an end, whether good or bad."
@@ -295,7 +295,7 @@ def _environment(**values: str) -> Iterator[None]:
             else:
                 os.environ[name] = value
 
-
+# %% ../nbs/06b_clusters.ipynb #c9dbd61e
 @contextlib.contextmanager
 def _without_stderr() -> Iterator[None]:
     "Ray's compiled part greets on the file descriptor; what goes wrong is raised as an error all the same."
@@ -308,7 +308,7 @@ def _without_stderr() -> Iterator[None]:
         os.close(saved)
         os.close(nothing)
 
-
+# %% ../nbs/06b_clusters.ipynb #961ba05a
 def _start(ray: Any, workers: int | None, attempts: int = 3) -> None:
     "Ray gives up after half a minute on a machine that is busy with other things; then it is tried again."
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -322,7 +322,7 @@ def _start(ray: Any, workers: int | None, attempts: int = 3) -> None:
             if not left or "timed out" not in str(e):
                 raise
 
-
+# %% ../nbs/06b_clusters.ipynb #7e8c25d7
 @contextlib.contextmanager
 def _cluster(workers: int | None) -> Iterator[Any]:
     "A connection to Ray, made and ended here unless there is one."
@@ -358,7 +358,7 @@ def _quiet(ray: Any) -> Iterator[None]:
         context.enable_progress_bars, context.print_on_execution_start = before[:2]
         log.setLevel(before[2])
 
-
+# %% ../nbs/06b_clusters.ipynb #0e466bc5
 def _handed_out(ray: Any, rows: list[pa.Table], study: _Study) -> Iterator[dict[str, Any]]:
     "The shards as they come back."
     workers = ray.data.ActorPoolStrategy(size=study.workers)
@@ -380,8 +380,8 @@ def ask_ray(personas: pd.DataFrame, survey: Survey | Item, model: ChatModel, fol
     personas, survey, mode, draws, shuffle, seed, constrain, progress
         As in `ask`.
     model : ChatModel
-        Its settings are sent to the workers; its key is not: each machine has it in its environment. What its store holds is not asked
-        again; new replies go to the stores of the shards, see `merge_stores`.
+        Its settings are sent to the workers, its key is not: each machine has it in its environment. What its store holds is not asked again;
+        new replies go to the stores of the shards, see `merge_stores`.
     folder : path
         Where each machine keeps the stores of the shards it asked, on a disk of its own; the same path on all.
     workers : int, optional
@@ -400,10 +400,8 @@ def ask_ray(personas: pd.DataFrame, survey: Survey | Item, model: ChatModel, fol
     ------
     ChatError
         If shards were not finished (endpoint unusable, limits spent). The others are; the same call goes on from there.
-    ValueError, TableError
-        As in `ask`; if the model has a key of its own; if the folder was split into another number of shards.
-    ModuleNotFoundError
-        If Ray is not installed.
+    ValueError, TableError, ModuleNotFoundError
+        As in `ask`; if the model was given a key; if the folder was split otherwise; if Ray is not installed.
     """
     how: dict[str, Any] = {"mode": mode, "draws": draws, "shuffle": shuffle, "seed": seed, "constrain": constrain}
     none = ask(check(personas, "personas").head(0), survey, model, **how)  # what is wrong is said before anything starts
@@ -448,7 +446,7 @@ def _collected(ray: Any, study: _Study, personas: pd.DataFrame, numbers: np.ndar
                         f" (what was answered is stored in {study.folder}; the same call goes on from there)")
     return parts
 
-
+# %% ../nbs/06b_clusters.ipynb #97c4ccbf
 def _count(model: ChatModel, usage: dict[str, float]) -> None:
     for name, value in usage.items():
         if name in model._usage:
@@ -480,7 +478,7 @@ def merge_stores(folder: str | os.PathLike, store: ReplyStore) -> int:
         raise FileNotFoundError(f"no shard-00000.sqlite or the like in {folder}")
     return sum(_merge(ReplyStore(path), store) for path in paths)
 
-
+# %% ../nbs/06b_clusters.ipynb #9ee1ef43
 def _merge(shard: ReplyStore, store: ReplyStore) -> int:
     new, rows = 0, []
     for row in _store_rows(shard):
