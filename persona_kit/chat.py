@@ -734,8 +734,8 @@ def _now() -> str:
 class _Call:
     "One call: what waits to be asked, what came back and is not yet stored, how the endpoint behaves."
 
-    def __init__(self, model: "_Endpoint", progress: bool | None, expected: int | None = None):
-        self.model, self.expected, self.start = model, expected, time.monotonic()
+    def __init__(self, model: "_Endpoint", progress: bool | None):
+        self.model, self.start, self.expected = model, time.monotonic(), False
         self.progress = _Progress(model._usage, progress)
         self.waiting: asyncio.Queue[list[_Asked] | None] = asyncio.Queue()  # each worker takes the next group
         self.unsaved: list[tuple[_Asked, dict, tuple]] = []
@@ -746,7 +746,6 @@ class _Call:
         self.closed = self.interrupted = False
 
     async def __aenter__(self) -> Self:
-        self.progress.expect(self.expected or 0)
         return self
 
     async def __aexit__(self, kind: Any, *_: object) -> None:
@@ -762,6 +761,14 @@ class _Call:
         finally:
             self.progress.close()
             self.model._usage["seconds"] += time.monotonic() - self.start
+
+    async def collect(self, requests: Iterable[Request], again: Callable[[int, dict], bool] | None = None) -> tuple[list[dict], set[str]]:
+        "One row per request, from the store or from the model; and the keys of those that were asked. `again` says which stored rows will not do."
+        return await _collect(self, requests, again)
+
+    def expect(self, n: int) -> None:
+        self.expected = True
+        self.progress.expect(n)
 
     def close(self) -> None:
         for _ in range(self.model.concurrency):
@@ -785,8 +792,8 @@ class _Call:
 _last_interrupt = -math.inf
 
 
-def _run(coroutine: Coroutine[Any, Any, _T], halt: Callable[[], None] | None = None) -> _T:
-    "Run a coroutine to its end in a thread of its own, whether or not a loop runs here; Ctrl-C cancels it, or in a notebook calls `halt`."
+def _run(coroutine: Coroutine[Any, Any, _T], call: _Call | None = None) -> _T:
+    "Run a coroutine to its end in a thread of its own, whether or not a loop runs here. Ctrl-C cancels it, or in a notebook ends the call early."
     box: dict[str, Any] = {}
     ready, done = threading.Event(), threading.Event()
 
@@ -806,14 +813,16 @@ def _run(coroutine: Coroutine[Any, Any, _T], halt: Callable[[], None] | None = N
 
     thread = threading.Thread(target=work, name="persona_kit.chat", daemon=True)
     thread.start()
-    _wait(box, ready, done, halt)
+    _wait(box, ready, done, call)
     thread.join()
+    if call is not None and call.interrupted:
+        warnings.warn(f"interrupted after {call.answered:,} replies; what is missing has the status error, and the same call goes on from here", stacklevel=3)
     if "error" in box:
         raise box["error"]
     return box["result"]
 
 
-def _wait(box: dict[str, Any], ready: threading.Event, done: threading.Event, halt: Callable[[], None] | None) -> None:
+def _wait(box: dict[str, Any], ready: threading.Event, done: threading.Event, call: _Call | None) -> None:
     global _last_interrupt
     while not done.is_set():
         try:
@@ -821,10 +830,10 @@ def _wait(box: dict[str, Any], ready: threading.Event, done: threading.Event, ha
         except BaseException as e:
             ready.wait()
             lately, _last_interrupt = time.monotonic() - _last_interrupt < 3, time.monotonic()
-            gentle = isinstance(e, KeyboardInterrupt) and halt is not None and hasattr(sys, "ps1") and not lately  # ps1: somebody types
+            gentle = call if isinstance(e, KeyboardInterrupt) and hasattr(sys, "ps1") and not lately else None  # ps1: somebody types
             with contextlib.suppress(RuntimeError):
-                box["loop"].call_soon_threadsafe(halt if gentle else box["task"].cancel)
-            if not gentle:
+                box["loop"].call_soon_threadsafe(gentle.interrupt if gentle else box["task"].cancel)
+            if gentle is None:
                 done.wait()
                 raise
 
@@ -962,12 +971,15 @@ class ChatModel(_Endpoint):
         An interrupt (Ctrl-C, the stop button) ends a script as usual. In a notebook or a console it returns the rows with what has come
         so far: the others have the status "error" and say so. A second one within three seconds raises `KeyboardInterrupt`.
         """
-        call = _Call(self, progress)
-        return _run(_complete(call, list(requests), retry), call.interrupt)
+        call = self._call(progress)
+        return _run(_complete(call, list(requests), retry), call)
 
     async def acomplete(self, requests: Iterable[Request], *, retry: str | Collection[str] = (), progress: bool | None = None) -> pd.DataFrame:
         "Do as `complete`, as a coroutine."
-        return await _complete(_Call(self, progress), list(requests), retry)
+        return await _complete(self._call(progress), list(requests), retry)
+
+    def _call(self, progress: bool | None) -> _Call:
+        return _Call(self, progress)
 
 # %% ../nbs/03_chat.ipynb #29545bbc
 def _as_store(store: "str | Path | ReplyStore | bool | None") -> ReplyStore:
@@ -1038,8 +1050,7 @@ async def _complete(call: _Call, requests: list[Request], retry: str | Collectio
         raise TypeError(f"expected Request objects, got {type(wrong).__name__}: {wrong!r:.100}")
     again = _statuses(retry, _KEPT[1:])
     async with call:
-        rows, asked = await _collect(call, requests, lambda i, row: row["reply"]["status"] in again)
-    _warn_interrupted(call, rows)
+        rows, asked = await call.collect(requests, (lambda _, row: row["reply"]["status"] in again) if again else None)
     found = [_reply_row(row, stored=row["request_key"] not in asked) for row in rows]
     frame = pd.DataFrame({c: [row[c] for row in found] for c in _REPLY_COLUMNS}, columns=list(_REPLY_COLUMNS))
     return frame.astype({"prompt_tokens": "Int64", "completion_tokens": "Int64", "seconds": "float64", "stored": "bool"})
@@ -1051,15 +1062,8 @@ def _statuses(retry: str | Collection[str], known: Collection[str]) -> set[str]:
         raise ValueError(f"retry names {', '.join(map(repr, sorted(again - set(known), key=str)))}; it may name {', '.join(known)}")
     return again
 
-
-def _warn_interrupted(call: _Call, rows: Sequence[dict]) -> None:
-    if call.interrupted:
-        left = sum(row["reply"].get("reason") == _INTERRUPTED for row in rows)
-        warnings.warn(f"interrupted: {left:,} of {len(rows):,} rows have no reply yet; the same call goes on from here. Twice stops at once", stacklevel=2)
-
 # %% ../nbs/03_chat.ipynb #e0c41a02
-async def _collect(call: _Call, requests: Iterable[Request], again: Callable[[int, dict], bool] | None = None) -> tuple[list[dict], set[str]]:
-    "One row per request, from the store or from the model; and the keys of those that were asked. `again` says which stored rows will not do."
+async def _collect(call: _Call, requests: Iterable[Request], again: Callable[[int, dict], bool] | None) -> tuple[list[dict], set[str]]:
     model, keys, wanted = call.model, list[str](), dict[str, tuple[dict, str]]()
     for number, request in enumerate(requests, 1):
         resolved = _resolve(request, model.id, model.defaults)
@@ -1072,7 +1076,7 @@ async def _collect(call: _Call, requests: Iterable[Request], again: Callable[[in
     attempts = {k: found[k].get("attempt", 0) + 1 for i, k in enumerate(keys) if again and k in found and again(i, found[k])}
     model._usage["requests"] += len(keys)
     model._usage["stored"] += sum(k in found and k not in attempts for k in keys)
-    if call.expected is None:
+    if not call.expected:
         call.progress.expect(len(wanted))
     batch = _Batch(0)
     todo = [_Asked(k, *w, attempts.get(k, 0), batch) for k, w in wanted.items() if k not in found or k in attempts]
