@@ -26,7 +26,10 @@ import warnings
 from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
+from importlib import import_module
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Self, TypeVar, cast
 from urllib.parse import urlsplit
@@ -82,7 +85,16 @@ class Request:
         object.__setattr__(self, "messages", tuple(messages))
 
 # %% ../nbs/03_chat.ipynb #5e819f23
-_canonical = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+def _fast_encoder() -> Callable[[Any], str]:
+    encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return encoder.encode
+    pieces = make(None, encoder.default, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, False)
+    return lambda value: "".join(pieces(value, 0))  # `encode` would make one for each text, which takes longer than the text
+
+
+_canonical = _fast_encoder()
 
 
 def _key(request: dict) -> str:
@@ -97,21 +109,23 @@ def _number(value: Any, kind: type) -> Any:
     return None if value is None else kind(value)
 
 # %% ../nbs/03_chat.ipynb #84f0f0d3
-def _resolve(request: Request, model: str, defaults: dict[str, Any]) -> dict[str, Any]:
-    def pick(name: str, kind: type) -> Any:
-        own = getattr(request, name)
-        return _number(defaults.get(name) if own is None else own, kind)
+_SETTINGS = ("max_tokens", "temperature", "top_p", "seed")
 
+
+def _resolve(request: Request, model: str, defaults: dict[str, Any]) -> dict[str, Any]:
+    messages = cast(Sequence[dict], request.messages)
+    numbers = (request.max_tokens, request.temperature, request.top_p, request.seed)
+    max_tokens, temperature, top_p, seed = (defaults.get(n) if v is None else v for n, v in zip(_SETTINGS, numbers, strict=True))
     return {
         "model": model,
-        "messages": [dict(sorted(m.items())) for m in cast(Sequence[dict], request.messages)],
+        "messages": [{"content": m["content"], "role": m["role"]} if len(m) == 2 else dict(sorted(m.items())) for m in messages],
         "schema": request.schema,
         "choices": None if request.choices is None else [str(c) for c in request.choices],
         "top_logprobs": _number(request.top_logprobs, int),
-        "max_tokens": pick("max_tokens", int),
-        "temperature": pick("temperature", float),
-        "top_p": pick("top_p", float),
-        "seed": pick("seed", int),
+        "max_tokens": _number(max_tokens, int),
+        "temperature": _number(temperature, float),
+        "top_p": _number(top_p, float),
+        "seed": _number(seed, int),
         "draw": int(request.draw),
     }
 
@@ -728,7 +742,12 @@ _INTERRUPTED = "interrupted; the same call goes on from here"
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return _moment(int(time.time()))
+
+
+@lru_cache(maxsize=8)
+def _moment(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).isoformat(timespec="seconds")
 
 # %% ../nbs/03_chat.ipynb #e0c41a01
 class _Call:
@@ -1064,28 +1083,26 @@ def _statuses(retry: str | Collection[str], known: Collection[str]) -> set[str]:
 
 # %% ../nbs/03_chat.ipynb #e0c41a02
 async def _collect(call: _Call, requests: Iterable[Request], again: Callable[[int, dict], bool] | None) -> tuple[list[dict], set[str]]:
-    model, keys, wanted = call.model, list[str](), dict[str, tuple[dict, str]]()
-    for number, request in enumerate(requests, 1):
-        resolved = _resolve(request, model.id, model.defaults)
-        text = _canonical(resolved)
-        keys.append(key := _text_key(text))
-        wanted.setdefault(key, (resolved, text))
-        if number % 200 == 0:
-            await asyncio.sleep(0)  # others have replies to see to
-    found = await asyncio.to_thread(_store_get, model.store, list(wanted), _SHORT)
-    attempts = {k: found[k].get("attempt", 0) + 1 for i, k in enumerate(keys) if again and k in found and again(i, found[k])}
+    model, keys, found, todo = call.model, list[str](), dict[str, dict](), dict[str, _Asked]()
+    batch, source = _Batch(0), iter(requests)
+    while resolved := [_resolve(request, model.id, model.defaults) for request in islice(source, 250)]:  # others have replies to see to meanwhile
+        texts = [_canonical(r) for r in resolved]
+        some = [_text_key(text) for text in texts]
+        found |= await asyncio.to_thread(_store_get, model.store, list({k for k in some if k not in found and k not in todo}), _SHORT)
+        for i, (key, r, text) in enumerate(zip(some, resolved, texts, strict=True), len(keys)):
+            if key not in todo and (key not in found or (again and again(i, found[key]))):
+                todo[key] = _Asked(key, r, text, found[key].get("attempt", 0) + 1 if key in found else 0, batch)
+        keys += some
     model._usage["requests"] += len(keys)
-    model._usage["stored"] += sum(k in found and k not in attempts for k in keys)
+    model._usage["stored"] += sum(k not in todo for k in keys)
     if not call.expected:
-        call.progress.expect(len(wanted))
-    batch = _Batch(0)
-    todo = [_Asked(k, *w, attempts.get(k, 0), batch) for k, w in wanted.items() if k not in found or k in attempts]
-    call.progress.skip(len(wanted) - len(todo))
+        call.progress.expect(len(found | todo))
+    call.progress.skip(sum(k not in todo for k in found))
     if todo and not call.interrupted:
         batch.left = len(todo)
-        await _answers(call, batch, todo)
-    rows = found | {asked.key: asked.row for asked in todo if asked.row is not None}
-    return [rows.get(k) or _without_reply(model, k) for k in keys], {asked.key for asked in todo}
+        await _answers(call, batch, list(todo.values()))
+    rows = found | {k: asked.row for k, asked in todo.items() if asked.row is not None}
+    return [rows.get(k) or _without_reply(model, k) for k in keys], set(todo)
 
 
 def _without_reply(model: _Endpoint, key: str) -> dict:
@@ -1125,7 +1142,7 @@ def _groups(todo: list[_Asked], workers: int) -> list[list[_Asked]]:
 class _Pool:
     "The clients of a call, one per address: who is asked next, and who has failed and rests."
 
-    def __init__(self, clients: list[Any]):
+    def __init__(self, clients: list[tuple[Any, str, type]]):
         self.clients = clients
         self.rest = [0.0] * len(clients)     # until when
         self.failed = [0] * len(clients)     # times in a row
@@ -1153,7 +1170,7 @@ async def _engine(call: _Call) -> None:
     pool = _Pool(clients)
     try:
         async with contextlib.AsyncExitStack() as stack:
-            for client in clients:
+            for client, _, _ in clients:
                 await stack.enter_async_context(client)
             async with asyncio.TaskGroup() as group:
                 group.create_task(_saver(call))
@@ -1175,16 +1192,24 @@ async def _engine(call: _Call) -> None:
         raise ChatError(f"{_place(model)}: {call.stop}{kept}")
 
 # %% ../nbs/03_chat.ipynb #29ab8c6d
-def _clients(model: _Endpoint) -> list[Any]:
+def _clients(model: _Endpoint) -> list[tuple[Any, str, type]]:
     return [_client(model, url) for url in (_embedded_urls() if model.embedded else _urls(model))]
 
 
-def _client(model: _Endpoint, url: str | None) -> Any:
+def _client(model: _Endpoint, url: str | None) -> tuple[Any, str, type]:
     import openai
 
     local = url is not None and urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
     http = openai.DefaultAioHttpClient(trust_env=not local)
-    return openai.AsyncOpenAI(base_url=url, api_key=_secret(model), http_client=http, max_retries=0, timeout=model.timeout)
+    client = openai.AsyncOpenAI(base_url=url, api_key=_secret(model), http_client=http, max_retries=0, timeout=model.timeout)
+    plain = next(c for c in type(http).__mro__ if c.__name__ == "AsyncClient").__module__.partition(".")[0]  # httpx, or what took its place
+    return client, f"{client.base_url}chat/completions", import_module(plain).Response
+
+
+async def _post(client: Any, url: str, response: type, body: dict) -> Any:
+    "The reply as it came, without the objects that the SDK would make of it."
+    answer = await client.post(url, body=body, cast_to=response)
+    return json.loads(answer.content) if "json" in answer.headers.get("content-type", "") else answer.text
 
 # %% ../nbs/03_chat.ipynb #6233a203
 async def _worker(call: _Call, pool: _Pool, number: int) -> None:
@@ -1276,7 +1301,7 @@ async def _ask(call: _Call, pool: _Pool, usual: int, asked: _Asked) -> dict | No
         pool.load[at] += 1
         try:
             async with asyncio.timeout(model.timeout):
-                data = await client.post(f"{client.base_url}chat/completions", body=body, cast_to=object)
+                data = await _post(*client, body)
             reply, tokens = _read_reply(data)
         except Exception as e:
             failure = _failure(e)
@@ -1286,7 +1311,7 @@ async def _ask(call: _Call, pool: _Pool, usual: int, asked: _Asked) -> dict | No
             return _answered(call, asked, reply, tokens, time.monotonic() - start)
         finally:
             pool.load[at] -= 1
-        failure.reason = _without_secrets(failure.reason, client.api_key)
+        failure.reason = _without_secrets(failure.reason, client[0].api_key)
         if failure.retry and not failure.busy and len(pool.clients) > 1 and pool.fail(at):
             continue  # another replica is asked at once
         if not failure.retry and _dropped(model, failure, body):

@@ -15,7 +15,7 @@ import os
 import re
 import unicodedata
 from collections import deque
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, overload
@@ -570,10 +570,10 @@ class _Job:
         person, item, _ = self.rows[i]
         return self.study.fill(persona=self.texts[person], question=item.text, options=_lettered_list(self.orders[i]))
 
-    def first(self) -> list[Request]:
+    def first(self) -> Iterator[Request]:
         seeds, study = self.seeds(), self.study
         thinking = {"max_tokens": study.room(200)} if study.mode == "reason" else None
-        return [Request(self.messages(i), seed=seeds[i], draw=self.rows[i][2], **(thinking or study.settings(len(self.orders[i])))) for i in self.asked]
+        return (Request(self.messages(i), seed=seeds[i], draw=self.rows[i][2], **(thinking or study.settings(len(self.orders[i])))) for i in self.asked)
 
     def second(self, first: Sequence[dict]) -> list[Request]:
         "The letter, after the reasoning; asked where there is any reasoning."
@@ -834,7 +834,7 @@ def requests(personas: pd.DataFrame, survey: Survey | Item, model: ChatModel, *,
 
 
 def _steps(job: _Job) -> tuple[list[Request], list[Request]]:
-    first = job.first()
+    first = list(job.first())
     model = job.study.model
     if job.study.mode != "reason" or not first:
         return first, []
