@@ -676,7 +676,10 @@ async def _to_folder(study: _Study, call: _Call, folder: Path, part: int) -> Pat
 
 def _finished(path: Path, again: Collection[str]) -> bool:
     "Whether a part is there, and holds nothing that would be asked again."
-    return path.exists() and not pd.read_parquet(path, columns=["status"])["status"].isin({"error", *again}).any()
+    if not path.exists():
+        return False
+    said = pd.read_parquet(path, columns=["status", "request_key"])
+    return not (said["status"].isin({"error", *again}) & said["request_key"].notna()).any()
 
 # %% ../nbs/06_simulation.ipynb #0d0d33f7
 def _described(study: _Study, part: int) -> dict[str, Any]:
