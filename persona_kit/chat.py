@@ -918,47 +918,9 @@ class _Endpoint:
         "Close the store; a later call opens it again."
         self.store.close()
 
-# %% ../nbs/03_chat.ipynb #8bb27e97
-class ChatModel(_Endpoint):
-    """A language model behind an OpenAI-compatible endpoint, or embedded in this process.
-
-    Parameters
-    ----------
-    name : str
-        "embedded", or the name by which the endpoint knows the model. Stored replies are found by this name, whatever the address: two
-        models must not share one.
-    base_url : str or list of str, optional
-        Address of the endpoint, usually ending in /v1; without it OpenAI's. Several addresses are replicas of one model: requests are
-        spread over them, one that fails is left alone for a while and then tried again.
-    api_key : str, optional
-        Without it `OPENAI_API_KEY` is used for OpenAI's own address and `PERSONA_KIT_API_KEY` for any other. Never stored or shown.
-    temperature, top_p, max_tokens, seed : optional
-        Settings of requests that leave them open.
-    concurrency, requests_per_minute, tokens_per_minute : optional
-        Most requests in flight (for the embedded model one per core, up to 4; else 16) and limits of the endpoint. An endpoint that is
-        busy (429, 503) gets half as many, and then more again as long as it answers.
-    prices : tuple of two floats, optional
-        Price of a million tokens of prompt and of reply; `usage` then counts the cost (for an endpoint that reports no tokens: estimated
-        from the length of the texts).
-    max_cost : float, optional
-        Stop, with a `ChatError`, before more than this is spent by this object. Needs `prices`.
-    max_requests : int, optional
-        Stop, with a `ChatError`, before this object has sent more requests than this. Stored replies do not count.
-    store : str, Path, ReplyStore or False, optional
-        Where replies are kept. `None`: the file named by `PERSONA_KIT_STORE`, else persona_kit_store/replies.sqlite in the working
-        directory. `False`: in memory only. A file of JSON lines (.jsonl, .jsonl.gz, .jsonl.xz) is read, and never written.
-    timeout, retries
-        Seconds for one attempt; further attempts after the first.
-
-    Raises
-    ------
-    ValueError
-        If a setting is out of range, or the store is not one.
-    """
-
-    def key(self, request: Request) -> str:
-        "Return the key of a request: SHA-256 over the model's id, the messages and the sampling settings."
-        return _key(_resolve(request, self.id, self.defaults))
+# %% ../nbs/03_chat.ipynb #e0c41a05
+class _Asking(_Endpoint):
+    "A model that can be asked."
 
     def complete(self, requests: Iterable[Request], *, retry: str | Collection[str] = (), progress: bool | None = None) -> pd.DataFrame:
         """Ask the model, or the store, and return the replies in the order asked.
@@ -999,6 +961,48 @@ class ChatModel(_Endpoint):
 
     def _call(self, progress: bool | None) -> _Call:
         return _Call(self, progress)
+
+# %% ../nbs/03_chat.ipynb #8bb27e97
+class ChatModel(_Asking):
+    """A language model behind an OpenAI-compatible endpoint, or embedded in this process.
+
+    Parameters
+    ----------
+    name : str
+        "embedded", or the name by which the endpoint knows the model. Stored replies are found by this name, whatever the address: two
+        models must not share one.
+    base_url : str or list of str, optional
+        Address of the endpoint, usually ending in /v1; without it OpenAI's. Several addresses are replicas of one model: requests are
+        spread over them, one that fails is left alone for a while and then tried again.
+    api_key : str, optional
+        Without it `OPENAI_API_KEY` is used for OpenAI's own address and `PERSONA_KIT_API_KEY` for any other. Never stored or shown.
+    temperature, top_p, max_tokens, seed : optional
+        Settings of requests that leave them open.
+    concurrency, requests_per_minute, tokens_per_minute : optional
+        Most requests in flight (for the embedded model one per core, up to 4; else 16) and limits of the endpoint. An endpoint that is
+        busy (429, 503) gets half as many, and then more again as long as it answers.
+    prices : tuple of two floats, optional
+        Price of a million tokens of prompt and of reply; `usage` then counts the cost (for an endpoint that reports no tokens: estimated
+        from the length of the texts).
+    max_cost : float, optional
+        Stop, with a `ChatError`, before more than this is spent by this object. Needs `prices`.
+    max_requests : int, optional
+        Stop, with a `ChatError`, before this object has sent more requests than this. Stored replies do not count.
+    store : str, Path, ReplyStore or False, optional
+        Where replies are kept. `None`: the file named by `PERSONA_KIT_STORE`, else persona_kit_store/replies.sqlite in the working
+        directory. `False`: in memory only. A file of JSON lines (.jsonl, .jsonl.gz, .jsonl.xz) is read, and never written.
+    timeout, retries
+        Seconds for one attempt; further attempts after the first.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range, or the store is not one.
+    """
+
+    def key(self, request: Request) -> str:
+        "Return the key of a request: SHA-256 over the model's id, the messages and the sampling settings."
+        return _key(_resolve(request, self.id, self.defaults))
 
 # %% ../nbs/03_chat.ipynb #29545bbc
 def _as_store(store: "str | Path | ReplyStore | bool | None") -> ReplyStore:
