@@ -7,9 +7,11 @@ import multiprocessing
 import random
 import resource
 import socket
+import sys
 import tempfile
 import time
-from itertools import accumulate
+from functools import partial
+from itertools import accumulate, chain
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +40,13 @@ def seconds(work, times=2):
         work()
         return time.perf_counter() - start
     return min(once() for _ in range(times))
+
+
+def spent(work):
+    "Seconds of wall time, and of this process."
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - wall, time.process_time() - cpu
 
 
 def sample_by_row(population):
@@ -160,13 +169,16 @@ def throughput(folder):
                     assert ask(personas, survey, model, progress=False)["status"].eq("ok").all()
             done = f"{folder}/{in_flight}.sqlite"
             whole(done)
-            bodies = [_body(json.loads(row[0]), set()) for row in ChatModel("mock", store=done).store._open().execute("SELECT request FROM replies")]
-            turns = [(seconds(lambda: asyncio.run(ask_by_hand([url], bodies, in_flight)), 1), seconds(lambda i=i: whole(f"{done}{i}"), 1))  # noqa: B023
-                     for i in range(ROUNDS)]
-            bare, ours = (min(times) for times in zip(*turns, strict=True))
+            lines = ChatModel("mock", store=done).store.export(f"{done}.jsonl").read_text().splitlines()
+            bodies = [_body(json.loads(line)["request"], set()) for line in lines]
+            turns = []
+            for i in range(ROUNDS):
+                by_hand = spent(partial(asyncio.run, ask_by_hand([url], bodies, in_flight)))
+                turns.append((*by_hand, *spent(partial(whole, f"{done}{i}"))))
+            bare, bare_cpu, ours, ours_cpu = (min(times) for times in zip(*turns, strict=True))
             n = len(bodies)
-            yield {"part": f"ask, {delay * 1000:.0f} ms, {in_flight} in flight", "answers/s": n / ours, "bare loop/s": n / bare, "ratio": bare / ours,
-                   "ratios": " ".join(f"{a / b:.2f}" for a, b in turns)}
+            yield {"part": f"ask, {delay * 1000:.0f} ms, {in_flight} in flight", "answers/s": n / ours, "bare loop/s": n / bare,
+                   "ratio": bare / ours, "ratios": " ".join(f"{a / b:.2f}" for a, _, b, _ in turns), "CPU ratio": bare_cpu / ours_cpu}
     stored = seconds(lambda: whole(done), 5)
     yield {"part": "the same from the store", "answers/s": n / stored, "bare loop/s": n / bare, "ratio": bare / stored}
 
@@ -176,12 +188,12 @@ def at_length(url, people, folder, pipe):
     personas, survey = us_adults().sample(people, seed=1), presidential_election()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     model = ChatModel("mock", base_url=url, concurrency=16, store=f"{folder}/replies.sqlite")
-    spent = seconds(lambda: ask(personas, survey, model, out=f"{folder}/answers", progress=False), 1)
+    first = seconds(lambda: ask(personas, survey, model, out=f"{folder}/answers", progress=False), 1)
     sizes = [sum(p.stat().st_size for p in Path(folder).glob(pattern)) for pattern in ("replies.sqlite*", "answers/*")]
     largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     model.close()
     again = seconds(lambda: ask(personas, survey, model, out=f"{folder}/again", progress=False), 1)
-    pipe.send((spent, again, before / 1024, largest / 1024, *sizes))
+    pipe.send((first, again, before / 1024, largest / 1024, *sizes))
 
 
 def scale(folder, full):
@@ -193,11 +205,11 @@ def scale(folder, full):
             place.mkdir()
             process = PROCESSES.Process(target=at_length, args=(url, people, str(place), there))
             process.start()
-            spent, again, before, largest, store, parts = here.recv()
+            first, again, before, largest, store, parts = here.recv()
             process.join()
             n = 3 * people
-            yield {"part": f"{people:,} personas x 3 items into a folder", "answers/s": n / spent, "again/s": n / again, "MB before": before, "MB at most": largest,
-                   "store bytes/answer": store / n, "Parquet bytes/answer": parts / n}
+            yield {"part": f"{people:,} personas x 3 items, a folder", "answers/s": n / first, "again/s": n / again, "MB before": before,
+                   "MB at most": largest, "store bytes/answer": store / n, "Parquet bytes/answer": parts / n}
 
 
 def prefixes():
@@ -205,7 +217,7 @@ def prefixes():
     writer = ChatModel("embedded", temperature=0.7, store=data_path("recorded/election_forecast.jsonl.xz"), max_requests=1)
     stories = generate(us_adults().sample(per_state=10, seed=1).head(20), "descriptive", writer, seed=1)
     assert stories["status"].eq("ok").sum() > 10 and writer.usage["sent"] == 0
-    more = [Item(f"trust_{of}", f"How much do you trust {of}?", ["not at all", "a little", "a lot"]) for of in ("the courts", "newspapers", "scientists")]
+    more = [Item(of, f"How much do you trust {of}?", ["not at all", "a little", "a lot"]) for of in ("courts", "papers", "scientists")]
     survey, model = presidential_election() + Survey(more), ChatModel("embedded", store=False)
     model.complete([Request("Hello", max_tokens=1)])
     asked = requests(stories, survey, model, seed=1)
@@ -213,8 +225,8 @@ def prefixes():
     random.Random(1).shuffle(bodies)
     shuffled = seconds(lambda: asyncio.run(ask_by_hand(_embedded_urls(), bodies, model.concurrency)), 1)
     ours = seconds(lambda: ask(stories, survey, model, seed=1, progress=False), 1)
-    yield {"part": f"{len(asked)} questions to 20 personas, persona by persona", "answers/s": len(asked) / ours, "shuffled/s": len(asked) / shuffled,
-           "ratio": shuffled / ours}
+    yield {"part": f"{len(asked)} questions to 20 personas, persona by persona", "answers/s": len(asked) / ours,
+           "shuffled/s": len(asked) / shuffled, "ratio": shuffled / ours}
 
 
 if __name__ == "__main__":
@@ -228,5 +240,9 @@ if __name__ == "__main__":
         print(table.assign(ratio=table["its seconds"] / table["seconds"]).to_string(index=False, float_format="{:.3g}".format), flush=True)
     if "engine" in (given.what or ["engine"]):
         with tempfile.TemporaryDirectory() as work_folder:
-            measured = [*throughput(work_folder), *scale(work_folder, given.full), *prefixes()]
+            measured = []
+            for row in chain(throughput(work_folder), scale(work_folder, given.full), prefixes()):
+                figures = (f"{k} {v:,.4g}" for k, v in row.items() if isinstance(v, float))
+                print(row["part"], *figures, sep="; ", file=sys.stderr, flush=True)
+                measured.append(row)
         print(pd.DataFrame(measured).to_string(index=False, na_rep="", float_format="{:,.4g}".format))
