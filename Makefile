@@ -22,7 +22,7 @@ help:
 	@echo 'make test       everything that is checked'
 	@echo 'make lab        open the notebooks in JupyterLab'
 	@echo 'make docs       documentation site in _docs/'
-	@echo 'make bench      speed of the parts'
+	@echo 'make bench      speed of the parts and of asking (FULL=1: 100,000 personas too)'
 	@echo 'make record     record the embedded model'\''s replies again (hours; resumes)'
 	@echo 'make export     notebooks -> persona_kit/ and README.md'
 	@echo 'make clean      remove what was built (not .venv, not runs/)'
@@ -76,7 +76,7 @@ lab: venv
 	@$(BIN)/jupyter lab --notebook-dir=nbs
 
 bench: dev
-	@$(BIN)/python scripts/bench.py
+	@$(BIN)/python scripts/bench.py $(if $(FULL),--full)
 
 record: venv
 	@$(BIN)/python scripts/record.py

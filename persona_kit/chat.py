@@ -25,10 +25,13 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
+from importlib import import_module
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Self, TypeVar, cast
 from urllib.parse import parse_qsl, unquote, unquote_plus, urlsplit, urlunsplit
@@ -86,33 +89,47 @@ class Request:
         object.__setattr__(self, "messages", tuple(messages))
 
 # %% ../nbs/03_chat.ipynb #5e819f23
-def _canonical(request: dict) -> str:
-    return json.dumps(request, separators=(",", ":"), allow_nan=False)
+def _fast_encoder() -> Callable[[Any], str]:
+    encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return encoder.encode
+    pieces = make(None, encoder.default, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, False)
+    return lambda value: "".join(pieces(value, 0))  # `encode` would make one for each text, which takes longer than the text
+
+
+_canonical = _fast_encoder()
 
 
 def _key(request: dict) -> str:
-    return hashlib.sha256(_canonical(request).encode()).hexdigest()
+    return _text_key(_canonical(request))
+
+
+def _text_key(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _number(value: Any, kind: type) -> Any:
     return None if value is None else kind(value)
 
 # %% ../nbs/03_chat.ipynb #84f0f0d3
-def _resolve(request: Request, model: str, defaults: dict[str, Any]) -> dict[str, Any]:
-    def pick(name: str, kind: type) -> Any:
-        own = getattr(request, name)
-        return _number(defaults.get(name) if own is None else own, kind)
+_SETTINGS = ("max_tokens", "temperature", "top_p", "seed")
 
+
+def _resolve(request: Request, model: str, defaults: dict[str, Any]) -> dict[str, Any]:
+    messages = cast(Sequence[dict], request.messages)
+    numbers = (request.max_tokens, request.temperature, request.top_p, request.seed)
+    max_tokens, temperature, top_p, seed = (defaults.get(n) if v is None else v for n, v in zip(_SETTINGS, numbers, strict=True))
     return {
         "model": model,
-        "messages": [dict(sorted(m.items())) for m in cast(Sequence[dict], request.messages)],
+        "messages": [{"content": m["content"], "role": m["role"]} if len(m) == 2 else dict(sorted(m.items())) for m in messages],
         "schema": request.schema,
         "choices": None if request.choices is None else [str(c) for c in request.choices],
         "top_logprobs": _number(request.top_logprobs, int),
-        "max_tokens": pick("max_tokens", int),
-        "temperature": pick("temperature", float),
-        "top_p": pick("top_p", float),
-        "seed": pick("seed", int),
+        "max_tokens": _number(max_tokens, int),
+        "temperature": _number(temperature, float),
+        "top_p": _number(top_p, float),
+        "seed": _number(seed, int),
         "draw": int(request.draw),
     }
 
@@ -120,6 +137,9 @@ def _resolve(request: Request, model: str, defaults: dict[str, Any]) -> dict[str
 _COLUMNS = ("request_key", "model", "request", "reply", "usage", "created")
 _TABLE = """CREATE TABLE IF NOT EXISTS replies (id INTEGER PRIMARY KEY, request_key TEXT NOT NULL UNIQUE, model TEXT NOT NULL,
 request TEXT NOT NULL, reply TEXT NOT NULL, usage TEXT NOT NULL, created TEXT NOT NULL)"""
+_RETRIES = """CREATE TABLE IF NOT EXISTS retries (id INTEGER PRIMARY KEY, request_key TEXT NOT NULL, attempt INTEGER NOT NULL, model TEXT NOT NULL,
+request TEXT NOT NULL, reply TEXT NOT NULL, usage TEXT NOT NULL, created TEXT NOT NULL, UNIQUE (request_key, attempt))"""
+_JSON = frozenset(("request", "reply", "usage"))
 
 
 @contextlib.contextmanager
@@ -136,7 +156,7 @@ def _explained(path: str) -> Iterator[None]:
 
 
 def _packed(row: Sequence, columns: tuple[str, ...] = _COLUMNS) -> dict[str, Any]:
-    return {c: json.loads(v) if c in ("request", "reply", "usage") else v for c, v in zip(columns, row, strict=True)}
+    return {c: json.loads(v) if c in _JSON else v for c, v in zip(columns, row, strict=True)}
 
 # %% ../nbs/03_chat.ipynb #8a65c851
 class _Database:
@@ -157,7 +177,7 @@ class _Database:
         if self._db is None and self.path != ":memory:" and not Path(self.path).exists():
             return 0
         with self._lock, _explained(self.path):
-            return self._open().execute("SELECT count(*) FROM replies").fetchone()[0]
+            return sum(self._open().execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in _tables(self))
 
     def _open(self) -> sqlite3.Connection:
         with self._lock:
@@ -190,12 +210,12 @@ class ReplyStore(_Database):
     """
 
     def get(self, keys: Iterable[str]) -> dict[str, dict]:
-        "Return the stored rows among `keys`, as a dict from key to row."
+        "Return the stored rows among `keys`, as a dict from key to row; of a request asked again, the latest."
         return _store_get(self, list(keys))
 
     def put(self, rows: Iterable[dict]) -> int:
         "Store rows that are not there yet, in one commit; return how many were new."
-        return _store_put(self, list(rows))
+        return _store_put(self, [_line(row) for row in rows])
 
     def export(self, path: str | Path) -> Path:
         "Write all replies as JSON lines (`.jsonl`, `.gz` and `.xz` too), whole or not at all."
@@ -206,8 +226,9 @@ class ReplyStore(_Database):
         return _store_load(self, Path(path))
 
     def to_frame(self) -> pd.DataFrame:
-        "Return all replies as a frame, in the order in which they were stored."
-        return pd.DataFrame([_reply_row(r, stored=True) for r in _store_rows(self)], columns=list(_REPLY_COLUMNS))
+        "Return all replies as a frame, in the order in which they were stored, those to requests asked again (`attempt` > 0) last."
+        rows = [_reply_row(r, stored=True) | {"attempt": r.get("attempt", 0)} for r in _store_rows(self)]
+        return pd.DataFrame(rows, columns=[*_REPLY_COLUMNS, "attempt"])
 
 # %% ../nbs/03_chat.ipynb #3bed91d4
 def _connect(path: str) -> sqlite3.Connection:
@@ -239,15 +260,22 @@ def _patiently(db: sqlite3.Connection, statement: str, seconds: float = 60) -> N
         time.sleep(0.02)
 
 # %% ../nbs/03_chat.ipynb #81594a91
+def _tables(store: _Database) -> tuple[str, ...]:
+    "A store has a second table from the first time that something is asked again."
+    again = store._open().execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'retries'").fetchone()
+    return ("replies", "retries") if again else ("replies",)
+
+
 def _store_get(store: _Database, keys: list[str], columns: tuple[str, ...] = _COLUMNS) -> dict[str, dict]:
     found: dict[str, dict] = {}
     with store._lock, _explained(store.path):
-        db = store._open()
-        for i in range(0, len(keys), 500):
-            part = keys[i : i + 500]
-            marks = ",".join("?" * len(part))
-            rows = db.execute(f"SELECT {', '.join(columns)} FROM replies WHERE request_key IN ({marks})", part)
-            found.update((row[0], _packed(row, columns)) for row in rows)
+        for table in _tables(store):
+            names = columns if table == "replies" else (*columns, "attempt")
+            for i in range(0, len(keys), 500):
+                part = keys[i : i + 500]
+                query = f"SELECT {', '.join(names)} FROM {table} WHERE request_key IN ({','.join('?' * len(part))})"
+                rows = store._open().execute(query + (" ORDER BY attempt" if table == "retries" else ""), part).fetchall()
+                found.update((row[0], _packed(row, names)) for row in rows)
     return found
 
 # %% ../nbs/03_chat.ipynb #a5d69bc8
@@ -256,16 +284,34 @@ def _printable(row: dict) -> dict:
     return row if isinstance(text, str) and text.isascii() and not row["reply"].get("logprobs") else row | {"reply": _characters(row["reply"])}
 
 
-def _store_put(store: _Database, rows: list[dict]) -> int:
-    packed = [[_canonical(r[c]) if c in ("request", "reply", "usage") else r[c] for c in _COLUMNS] for r in map(_printable, rows)]
+def _line(row: dict) -> tuple:
+    "A row as it stands in the store: attempt, then the columns."
+    row = _printable(row)
+    return row.get("attempt", 0), *(_canonical(row[c]) if c in _JSON else row[c] for c in _COLUMNS)
+
+
+def _insert(db: sqlite3.Connection, lines: list[tuple]) -> int:
+    "Many rows in one statement: another thread can work meanwhile."
+    new, first, again = 0, [line[1:] for line in lines if not line[0]], [line for line in lines if line[0]]
+    if again:
+        db.execute(_RETRIES)
+    for names, rows in ((f"replies ({', '.join(_COLUMNS)})", first), (f"retries (attempt, {', '.join(_COLUMNS)})", again)):
+        for i in range(0, len(rows), 100):
+            part = rows[i : i + 100]
+            marks = "(" + ",".join("?" * len(part[0])) + ")"
+            query = f"INSERT OR IGNORE INTO {names} VALUES {','.join([marks] * len(part))}"
+            new += max(db.execute(query, [value for row in part for value in row]).rowcount, 0)
+    return new
+
+
+def _store_put(store: _Database, lines: list[tuple]) -> int:
     with store._lock, _explained(store.path):
         db = store._open()
         db.execute("BEGIN IMMEDIATE")
         try:
-            marks = ",".join("?" * len(_COLUMNS))
-            cursor = db.executemany(f"INSERT OR IGNORE INTO replies ({', '.join(_COLUMNS)}) VALUES ({marks})", packed)
+            new = _insert(db, lines)
             db.execute("COMMIT")
-            return max(cursor.rowcount, 0)
+            return new
         except BaseException:
             if db.in_transaction:
                 db.execute("ROLLBACK")
@@ -273,15 +319,18 @@ def _store_put(store: _Database, rows: list[dict]) -> int:
 
 # %% ../nbs/03_chat.ipynb #fa71962b
 def _store_rows(store: _Database) -> Iterator[dict]:
-    last = 0
-    while True:
-        with store._lock, _explained(store.path):
-            query = f"SELECT id, {', '.join(_COLUMNS)} FROM replies WHERE id > ? ORDER BY id LIMIT 500"
-            rows = store._open().execute(query, (last,)).fetchall()
-        if not rows:
-            return
-        last = rows[-1][0]
-        yield from (_packed(row[1:]) for row in rows)
+    with store._lock, _explained(store.path):
+        tables = _tables(store)
+    for table in tables:
+        names, last = _COLUMNS if table == "replies" else (*_COLUMNS, "attempt"), 0
+        while True:
+            with store._lock, _explained(store.path):
+                query = f"SELECT id, {', '.join(names)} FROM {table} WHERE id > ? ORDER BY id LIMIT 500"
+                rows = store._open().execute(query, (last,)).fetchall()
+            if not rows:
+                break
+            last = rows[-1][0]
+            yield from (_packed(row[1:], names) for row in rows)
 
 # %% ../nbs/03_chat.ipynb #630a1137
 def _text_file(path: Path, mode: str, suffix: str) -> IO[str]:
@@ -301,12 +350,14 @@ def _store_export(store: _Database, path: Path) -> Path:
 # %% ../nbs/03_chat.ipynb #96a0a7c3
 def _checked_line(text: str) -> dict:
     row = json.loads(text)
-    if not isinstance(row, dict) or set(row) != set(_COLUMNS):
+    if not isinstance(row, dict) or set(row) - {"attempt"} != set(_COLUMNS):
         raise ValueError(f"expected an object with the fields {', '.join(_COLUMNS)}")
     if not all(isinstance(row[c], dict) for c in ("request", "reply", "usage")):
         raise ValueError("request, reply and usage must be objects")
     if row["reply"].get("status") not in _KEPT or not isinstance(row["reply"].get("text"), str):
         raise ValueError(f"a reply needs a text and a status among {', '.join(_KEPT)}")
+    if not (type(row.get("attempt", 0)) is int and row.get("attempt", 0) >= 0):
+        raise ValueError("attempt must be a whole number, 0 or more")
     if row["request_key"] != _key(row["request"]) or row["model"] != row["request"].get("model"):
         raise ValueError("the key does not belong to the request; the line was edited")
     return row
@@ -516,11 +567,11 @@ def _rejected_setting(reason: str, body: dict) -> str | None:
     return None
 
 # %% ../nbs/03_chat.ipynb #40e74d78
-def _derived_seed(seed: int | None, draw: int) -> int | None:
+def _derived_seed(seed: int | None, draw: int, attempt: int = 0) -> int | None:
     if seed is None:
         return None
-    text = f"{seed}" if draw == 0 else f"{seed}/{draw}"
-    return seed if draw == 0 and 0 <= seed < 2**31 else int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) % 2**31
+    text = f"{seed}/{draw}/{attempt}" if attempt else f"{seed}" if draw == 0 else f"{seed}/{draw}"
+    return seed if draw == attempt == 0 and 0 <= seed < 2**31 else int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) % 2**31
 
 
 def _schema_format(schema: dict) -> dict[str, Any]:
@@ -544,11 +595,11 @@ def _only(choices: list[str], embedded: bool) -> dict[str, Any]:
     return _schema_format({"type": "object", "properties": answer, "required": ["answer"], "additionalProperties": False})
 
 # %% ../nbs/03_chat.ipynb #1cb3c279
-def _body(resolved: dict, unsupported: set[str], embedded: bool = False, openai: bool = False) -> dict[str, Any]:
+def _body(resolved: dict, unsupported: set[str], embedded: bool = False, openai: bool = False, attempt: int = 0) -> dict[str, Any]:
     body: dict[str, Any] = {"model": resolved["model"], "messages": resolved["messages"]}
     body |= {k: resolved[k] for k in ("max_tokens", "temperature", "top_p") if resolved[k] is not None}
     if resolved["seed"] is not None:
-        body["seed"] = _derived_seed(resolved["seed"], resolved["draw"])
+        body["seed"] = _derived_seed(resolved["seed"], resolved["draw"], attempt)
     if resolved["top_logprobs"] is not None:
         body |= {"logprobs": True, "top_logprobs": resolved["top_logprobs"]}
     if resolved["schema"] is not None:
@@ -642,65 +693,165 @@ class _Pacer:
 
 # %% ../nbs/03_chat.ipynb #a63719c8
 class _Progress:
-    def __init__(self, total: int, show: bool | None):
-        self.total, self.done, self.start, self.last, self.bar = total, 0, time.monotonic(), 0.0, None
-        self.show = os.environ.get("PERSONA_KIT_PROGRESS", "1") != "0" if show is None else show
-        self.every = 0.0 if show else 30.0
-        if self.show and sys.stderr.isatty():
-            from tqdm import tqdm
+    "How far a call is: a bar on a terminal, else a line now and then."
 
-            self.bar = tqdm(total=total, unit="reply", delay=0 if show else 2, leave=bool(show))
+    def __init__(self, used: dict[str, float], show: bool | None):
+        self.used, self.before = used, dict(used)
+        self.total = self.done = self.stored = 0
+        self.start, self.last = time.monotonic(), 0.0
+        self.bar: Any = None
+        self.show = os.environ.get("PERSONA_KIT_PROGRESS", "1") != "0" if show is None else show
+        self.patience = 2.0 if show else 30.0
+        self.delay, self.leave = 0 if show else 2, bool(show)
+
+    def expect(self, n: int) -> None:
+        self.total += n
+        if self.bar is not None:
+            self.bar.total = self.total
+
+    def skip(self, n: int) -> None:
+        "What was found in the store counts as done, but not for the rate."
+        self.stored += n
+        if self.bar is not None:
+            self.bar.initial += n
+            self.bar.n += n
 
     def update(self, n: int = 1) -> None:
         self.done += n
-        if self.bar is not None:
-            self.bar.update(n)
-        elif self.show:
-            elapsed = time.monotonic() - self.start
-            if elapsed - self.last >= max(self.every, 2.0):
-                self.last = elapsed
-                from tqdm import tqdm
+        if not self.show:
+            return
+        from tqdm import tqdm
 
-                print(tqdm.format_meter(self.done, self.total, elapsed, ncols=70, unit="reply", ascii=True), file=sys.stderr, flush=True)
+        if self.bar is None and sys.stderr.isatty():
+            self.bar = tqdm(total=self.total, initial=self.stored, unit="reply", delay=self.delay, leave=self.leave)
+        elapsed = time.monotonic() - self.start
+        if self.bar is not None:
+            self.bar.set_postfix_str(self.spent(), refresh=False)
+            self.bar.update(n)
+        elif elapsed - self.last >= self.patience:
+            self.last = elapsed
+            print(self.line(elapsed), file=sys.stderr, flush=True)
+
+    def spent(self) -> str:
+        "Failures, tokens and money of this call so far."
+        from tqdm import tqdm
+
+        new = {k: v - self.before.get(k, 0) for k, v in self.used.items()}
+        tokens = new["prompt_tokens"] + new["completion_tokens"]
+        words = [f"{int(new['failed']):,} failed"] if new["failed"] else []
+        words += [f"{tqdm.format_sizeof(tokens)} tokens"] if tokens else []
+        return ", ".join(words + ([f"cost {new['cost']:.4g}"] if "cost" in new else []))
+
+    def line(self, elapsed: float) -> str:
+        from tqdm import tqdm
+
+        return tqdm.format_meter(self.stored + self.done, self.total, elapsed, initial=self.stored, unit="reply", ascii=True, ncols=100, postfix=self.spent())
 
     def close(self) -> None:
         if self.bar is not None:
             self.bar.close()
 
 # %% ../nbs/03_chat.ipynb #2da02cb4
-@dataclass
-class _Call:
-    "The state of one `complete`: what is to be asked, what came back, how the endpoint behaves."
+@dataclass(slots=True, eq=False)
+class _Asked:
+    "A request on its way, and the row it ended in."
 
-    todo: Iterator[list[tuple[str, dict]]]  # each worker takes the next group
-    progress: _Progress
-    replies: dict[str, dict] = field(default_factory=dict)
-    unsaved: list[dict] = field(default_factory=list)
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    answered: int = 0
-    failures: int = 0  # in a row
-    stop: ChatError | None = None
-    stopped: asyncio.Event = field(default_factory=asyncio.Event)
+    key: str
+    resolved: dict
+    text: str  # its canonical JSON, of which the key is the hash
+    attempt: int
+    batch: "_Batch"
+    row: dict | None = None
+
+    def finish(self, row: dict) -> None:
+        self.row = row
+        self.batch.left -= 1
+        if not self.batch.left:
+            self.batch.done.set()
+
+
+@dataclass(slots=True, eq=False)
+class _Batch:
+    left: int
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+_T = TypeVar("_T")
+_INTERRUPTED = "interrupted; the same call goes on from here"
+
+
+def _now() -> str:
+    return _moment(int(time.time()))
+
+
+@lru_cache(maxsize=8)
+def _moment(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).isoformat(timespec="seconds")
+
+# %% ../nbs/03_chat.ipynb #e0c41a01
+class _Call:
+    "One call: what waits to be asked, what came back and is not yet stored, how the endpoint behaves."
+
+    def __init__(self, model: "_Endpoint", progress: bool | None):
+        self.model, self.start, self.expected = model, time.monotonic(), False
+        self.progress = _Progress(model._usage, progress)
+        self.waiting: asyncio.Queue[list[_Asked] | None] = asyncio.Queue()  # each worker takes the next group
+        self.unsaved: list[tuple[_Asked, dict, tuple]] = []
+        self.arrived, self.saved, self.stopped = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.answered = self.failures = 0  # failures in a row
+        self.stop: ChatError | None = None
+        self.engine: asyncio.Task[None] | None = None
+        self.closed = self.interrupted = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: Any, *_: object) -> None:
+        try:
+            if self.engine is not None:
+                if kind is None and not self.interrupted:
+                    self.close()
+                else:
+                    self.engine.cancel()
+                await asyncio.wait({self.engine})
+                if not self.engine.cancelled() and self.engine.exception() and kind is None:
+                    raise cast(BaseException, self.engine.exception())
+        finally:
+            self.progress.close()
+            self.model._usage["seconds"] += time.monotonic() - self.start
+
+    async def collect(self, requests: Iterable[Request], again: Callable[[int, dict], bool] | None = None) -> tuple[list[dict], set[str]]:
+        "One row per request, from the store or from the model; and the keys of those that were asked. `again` says which stored rows will not do."
+        return await _collect(self, requests, again)
+
+    def expect(self, n: int) -> None:
+        self.expected = True
+        self.progress.expect(n)
+
+    def close(self) -> None:
+        for _ in range(self.model.concurrency):
+            self.waiting.put_nowait(None)
 
     def end(self, error: ChatError) -> None:
         self.stop = self.stop or error
         self.stopped.set()
+        self.close()
+
+    def interrupt(self) -> None:
+        self.interrupted = True
+        if self.engine is not None:
+            self.engine.cancel()
 
     async def pause(self, seconds: float) -> None:
-        if seconds > 0:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.stopped.wait(), seconds)
-
-
-_T = TypeVar("_T")
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.stopped.wait(), seconds)
 
 # %% ../nbs/03_chat.ipynb #ddf31fdc
-def _run(coroutine: Coroutine[Any, Any, _T]) -> _T:
-    "Run a coroutine to its end in a thread of its own, whether or not a loop runs here; Ctrl-C cancels it."
+_last_interrupt = -math.inf
+
+
+def _run(coroutine: Coroutine[Any, Any, _T], call: _Call | None = None) -> _T:
+    "Run a coroutine to its end in a thread of its own, whether or not a loop runs here. Ctrl-C cancels it, or in a notebook ends the call early."
     box: dict[str, Any] = {}
     ready, done = threading.Event(), threading.Event()
 
@@ -720,19 +871,29 @@ def _run(coroutine: Coroutine[Any, Any, _T]) -> _T:
 
     thread = threading.Thread(target=work, name="persona_kit.chat", daemon=True)
     thread.start()
-    try:
-        while not done.wait(1.0):
-            pass
-    except BaseException:
-        ready.wait()
-        with contextlib.suppress(RuntimeError):
-            box["loop"].call_soon_threadsafe(box["task"].cancel)
-        done.wait()
-        raise
+    _wait(box, ready, done, call)
     thread.join()
+    if call is not None and call.interrupted:
+        warnings.warn(f"interrupted after {call.answered:,} replies; what is missing has the status error, and the same call goes on from here", stacklevel=3)
     if "error" in box:
         raise box["error"]
     return box["result"]
+
+
+def _wait(box: dict[str, Any], ready: threading.Event, done: threading.Event, call: _Call | None) -> None:
+    global _last_interrupt
+    while not done.is_set():
+        try:
+            done.wait(1.0)
+        except BaseException as e:
+            ready.wait()
+            lately, _last_interrupt = time.monotonic() - _last_interrupt < 3, time.monotonic()
+            gentle = call if isinstance(e, KeyboardInterrupt) and hasattr(sys, "ps1") and not lately else None  # ps1: somebody types
+            with contextlib.suppress(RuntimeError):
+                box["loop"].call_soon_threadsafe(gentle.interrupt if gentle else box["task"].cancel)
+            if gentle is None:
+                done.wait()
+                raise
 
 # %% ../nbs/03_chat.ipynb #c84c20d1
 class _Endpoint:
@@ -796,8 +957,52 @@ class _Endpoint:
         "Close the store; a later call opens it again."
         self.store.close()
 
+# %% ../nbs/03_chat.ipynb #e0c41a05
+class _Asking(_Endpoint):
+    "A model that can be asked."
+
+    def complete(self, requests: Iterable[Request], *, retry: str | Collection[str] = (), progress: bool | None = None) -> pd.DataFrame:
+        """Ask the model, or the store, and return the replies in the order asked.
+
+        Parameters
+        ----------
+        requests : iterable of Request
+            Identical ones are asked once.
+        retry : str or collection of str
+            Ask anew, once, what is stored with one of these statuses (refusal, truncated, filtered). The new reply is kept beside the
+            old one and takes its place from then on.
+        progress : bool, optional
+            `None` shows it for jobs that take a while, `False` never.
+
+        Returns
+        -------
+        DataFrame
+            One row per request, a `replies` table: text, status (ok, refusal, truncated, filtered, error), reason, logprobs, …
+
+        Raises
+        ------
+        ChatError
+            If the endpoint cannot be used at all. Replies received before are in the store.
+        ValueError
+            If `retry` names any other status.
+
+        Notes
+        -----
+        An interrupt (Ctrl-C, the stop button) ends a script as usual. In a notebook or a console it returns the rows with what has come
+        so far: the others have the status "error" and say so. A second one within three seconds raises `KeyboardInterrupt`.
+        """
+        call = self._call(progress)
+        return _run(_complete(call, list(requests), retry), call)
+
+    async def acomplete(self, requests: Iterable[Request], *, retry: str | Collection[str] = (), progress: bool | None = None) -> pd.DataFrame:
+        "Do as `complete`, as a coroutine."
+        return await _complete(self._call(progress), list(requests), retry)
+
+    def _call(self, progress: bool | None) -> _Call:
+        return _Call(self, progress)
+
 # %% ../nbs/03_chat.ipynb #8bb27e97
-class ChatModel(_Endpoint):
+class ChatModel(_Asking):
     """A language model behind an OpenAI-compatible endpoint, or embedded in this process.
 
     Parameters
@@ -838,32 +1043,6 @@ class ChatModel(_Endpoint):
     def key(self, request: Request) -> str:
         "Return the key of a request: SHA-256 over the model's id, the messages and the sampling settings."
         return _key(_resolve(request, self.id, self.defaults))
-
-    def complete(self, requests: Iterable[Request], *, progress: bool | None = None) -> pd.DataFrame:
-        """Ask the model, or the store, and return the replies in the order asked.
-
-        Parameters
-        ----------
-        requests : iterable of Request
-            Identical ones are asked once.
-        progress : bool, optional
-            `None` shows it for jobs that take a while, `False` never.
-
-        Returns
-        -------
-        DataFrame
-            One row per request, a `replies` table: text, status (ok, refusal, truncated, filtered, error), reason, logprobs, …
-
-        Raises
-        ------
-        ChatError
-            If the endpoint cannot be used at all. Replies received before are in the store.
-        """
-        return _run(self.acomplete(requests, progress=progress))
-
-    async def acomplete(self, requests: Iterable[Request], *, progress: bool | None = None) -> pd.DataFrame:
-        "Do as `complete`, as a coroutine."
-        return await _complete(self, list(requests), progress)
 
 # %% ../nbs/03_chat.ipynb #29545bbc
 def _as_store(store: "str | Path | ReplyStore | bool | None") -> ReplyStore:
@@ -932,49 +1111,89 @@ def _secret(model: _Endpoint) -> str:
     return key
 
 # %% ../nbs/03_chat.ipynb #86a3446f
-async def _complete(model: _Endpoint, requests: list[Request], progress: bool | None) -> pd.DataFrame:
-    start = time.monotonic()
+_SHORT = tuple(c for c in _COLUMNS if c != "request")
+
+
+async def _complete(call: _Call, requests: list[Request], retry: str | Collection[str]) -> pd.DataFrame:
     wrong = next((r for r in requests if not isinstance(r, Request)), None)
     if wrong is not None:
         raise TypeError(f"expected Request objects, got {type(wrong).__name__}: {wrong!r:.100}")
-    resolved = [_resolve(r, model.id, model.defaults) for r in requests]
-    keys = [_key(r) for r in resolved]
-    distinct = dict(zip(keys, resolved, strict=True))
-    found = await asyncio.to_thread(_store_get, model.store, list(distinct), tuple(c for c in _COLUMNS if c != "request"))
-    todo = {k: r for k, r in distinct.items() if k not in found}
-    model._usage["requests"] += len(keys)
-    model._usage["stored"] += sum(k in found for k in keys)
-    call = _Call(iter(_groups(todo, model.concurrency)), _Progress(len(todo), progress))
-    try:
-        if todo:
-            await _ask_all(model, call, min(model.concurrency, len(todo)))
-    finally:
-        call.progress.close()
-        model._usage["seconds"] += time.monotonic() - start
-    rows = {k: _reply_row(r, stored=True) for k, r in found.items()}
-    rows |= {k: _reply_row(r, stored=False) for k, r in call.replies.items()}
-    frame = pd.DataFrame([rows[k] for k in keys], columns=list(_REPLY_COLUMNS))
+    again = _statuses(retry, _KEPT[1:])
+    async with call:
+        rows, asked = await call.collect(requests, (lambda _, row: row["reply"]["status"] in again) if again else None)
+    found = [_reply_row(row, stored=row["request_key"] not in asked) for row in rows]
+    frame = pd.DataFrame({c: [row[c] for row in found] for c in _REPLY_COLUMNS}, columns=list(_REPLY_COLUMNS))
     return frame.astype({"prompt_tokens": "Int64", "completion_tokens": "Int64", "seconds": "float64", "stored": "bool"})
 
+
+def _statuses(retry: str | Collection[str], known: Collection[str]) -> set[str]:
+    again = {retry} if isinstance(retry, str) else set(retry)
+    if again - set(known):
+        raise ValueError(f"retry names {', '.join(map(repr, sorted(again - set(known), key=str)))}; it may name {', '.join(known)}")
+    return again
+
+# %% ../nbs/03_chat.ipynb #e0c41a02
+async def _collect(call: _Call, requests: Iterable[Request], again: Callable[[int, dict], bool] | None) -> tuple[list[dict], set[str]]:
+    model, keys, found, todo = call.model, list[str](), dict[str, dict](), dict[str, _Asked]()
+    batch, source = _Batch(0), iter(requests)
+    while resolved := [_resolve(request, model.id, model.defaults) for request in islice(source, 250)]:  # others have replies to see to meanwhile
+        texts = [_canonical(r) for r in resolved]
+        some = [_text_key(text) for text in texts]
+        found |= await asyncio.to_thread(_store_get, model.store, list({k for k in some if k not in found and k not in todo}), _SHORT)
+        for i, (key, r, text) in enumerate(zip(some, resolved, texts, strict=True), len(keys)):
+            if key not in todo and (key not in found or (again and again(i, found[key]))):
+                todo[key] = _Asked(key, r, text, found[key].get("attempt", 0) + 1 if key in found else 0, batch)
+        keys += some
+    model._usage["requests"] += len(keys)
+    model._usage["stored"] += sum(k not in todo for k in keys)
+    if not call.expected:
+        call.progress.expect(len(found | todo))
+    call.progress.skip(sum(k not in todo for k in found))
+    if todo and not call.interrupted:
+        batch.left = len(todo)
+        await _answers(call, batch, list(todo.values()))
+    rows = found | {k: asked.row for k, asked in todo.items() if asked.row is not None}
+    return [rows.get(k) or _without_reply(model, k) for k in keys], set(todo)
+
+
+def _without_reply(model: _Endpoint, key: str) -> dict:
+    reply = {"text": None, "status": "error", "finish_reason": None, "logprobs": None, "reason": _INTERRUPTED}
+    return {"request_key": key, "model": model.id, "reply": reply, "usage": {}, "created": _now()}
+
+
+async def _answers(call: _Call, batch: _Batch, todo: list[_Asked]) -> None:
+    if call.engine is None:
+        call.engine = asyncio.create_task(_engine(call))
+    for group in _groups(todo, call.model.concurrency):
+        call.waiting.put_nowait(group)
+    done = asyncio.create_task(batch.done.wait())
+    try:
+        await asyncio.wait({done, call.engine}, return_when=asyncio.FIRST_COMPLETED)
+        if not batch.done.is_set() and not call.interrupted:
+            await call.engine  # it has ended before its time, and says why
+    finally:
+        done.cancel()
+
 # %% ../nbs/03_chat.ipynb #c32ba1e9
-def _groups(todo: dict[str, dict], workers: int) -> list[list[tuple[str, dict]]]:
+def _groups(todo: list[_Asked], workers: int) -> list[list[_Asked]]:
     longest = max(1, len(todo) // (4 * workers))
-    groups: list[list[tuple[str, dict]]] = []
+    groups: list[list[_Asked]] = []
     place: dict[str, int] = {}
-    for key, resolved in todo.items():
-        start = _canonical({"m": resolved["messages"][:-1]}) if len(resolved["messages"]) > 1 else key
+    for asked in todo:
+        messages = asked.resolved["messages"]
+        start = str(messages[:-1]) if len(messages) > 1 else asked.key
         at = place.get(start)
         if at is None or len(groups[at]) >= longest:
             place[start] = at = len(groups)
             groups.append([])
-        groups[at].append((key, resolved))
+        groups[at].append(asked)
     return groups
 
 # %% ../nbs/03_chat.ipynb #b4a8d8c7
 class _Pool:
     "The clients of a call, one per address: who is asked next, and who has failed and rests."
 
-    def __init__(self, clients: list[Any]):
+    def __init__(self, clients: list[tuple[Any, str, type]]):
         self.clients = clients
         self.rest = [0.0] * len(clients)     # until when
         self.failed = [0] * len(clients)     # times in a row
@@ -995,16 +1214,22 @@ class _Pool:
         return min(self.rest) <= time.monotonic()
 
 
-async def _ask_all(model: _Endpoint, call: _Call, workers: int) -> None:
+async def _engine(call: _Call) -> None:
+    "Everything that asks and stores, from the first request that is not in the store to the end of the call."
+    model = call.model
     clients = await asyncio.to_thread(_clients, model)
     pool = _Pool(clients)
     try:
         async with contextlib.AsyncExitStack() as stack:
-            for client in clients:
+            for client, _, _ in clients:
                 await stack.enter_async_context(client)
             async with asyncio.TaskGroup() as group:
-                for i in range(workers):
-                    group.create_task(_worker(model, call, pool, i))
+                group.create_task(_saver(call))
+                async with asyncio.TaskGroup() as workers:
+                    for i in range(model.concurrency):
+                        workers.create_task(_worker(call, pool, i))
+                call.closed = True
+                call.arrived.set()
     except BaseExceptionGroup as errors:
         first: BaseException = errors
         while isinstance(first, BaseExceptionGroup):
@@ -1012,22 +1237,30 @@ async def _ask_all(model: _Endpoint, call: _Call, workers: int) -> None:
         raise first from None
     finally:
         if call.unsaved:
-            model.store.put(call.unsaved)
+            _saved(call, call.unsaved, _store_put(model.store, [line for _, _, line in call.unsaved]))
     if call.stop is not None:
         kept = f" ({call.answered} replies of this call are stored; the same call goes on from there)" if call.answered else ""
         raise ChatError(f"{_place(model)}: {call.stop}{kept}")
 
 # %% ../nbs/03_chat.ipynb #29ab8c6d
-def _clients(model: _Endpoint) -> list[Any]:
+def _clients(model: _Endpoint) -> list[tuple[Any, str, type]]:
     return [_client(model, url) for url in (_embedded_urls() if model.embedded else _urls(model))]
 
 
-def _client(model: _Endpoint, url: str | None) -> Any:
+def _client(model: _Endpoint, url: str | None) -> tuple[Any, str, type]:
     import openai
 
     local = url is not None and urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
     http = openai.DefaultAioHttpClient(trust_env=not local, follow_redirects=False)
-    return openai.AsyncOpenAI(**_address(url), api_key=_secret(model), http_client=http, max_retries=0, timeout=model.timeout)
+    client = openai.AsyncOpenAI(**_address(url), api_key=_secret(model), http_client=http, max_retries=0, timeout=model.timeout)
+    plain = next(c for c in type(http).__mro__ if c.__name__ == "AsyncClient").__module__.partition(".")[0]  # httpx, or what took its place
+    return client, f"{client.base_url}chat/completions", import_module(plain).Response
+
+
+async def _post(client: Any, url: str, response: type, body: dict) -> Any:
+    "The reply as it came, without the objects that the SDK would make of it."
+    answer = await client.post(url, body=body, cast_to=response)
+    return json.loads(answer.content) if "json" in answer.headers.get("content-type", "") else answer.text
 
 # %% ../nbs/03_chat.ipynb #fa02c3d2
 def _address(url: str | None) -> dict[str, Any]:
@@ -1056,34 +1289,53 @@ def _hidden(model: _Endpoint) -> list[str]:
     return [_given_key(model), *raw, *(unquote_plus(r) for r in raw), *(h["Authorization"].removeprefix("Basic ") for h in sent if h)]
 
 # %% ../nbs/03_chat.ipynb #6233a203
-async def _worker(model: _Endpoint, call: _Call, pool: _Pool, number: int) -> None:
-    for key, resolved in (pair for group in call.todo for pair in group):
-        while call.stop is None and 0 < model._under_way >= int(model._width):  # the endpoint is busy: some workers wait
-            await call.pause(0.05)
-        if call.stop is not None:
-            return
-        row = await _within_budget(model, call, pool, number % len(pool.clients), key, resolved)
-        if row is None:
-            return
-        if row["reply"]["status"] in _KEPT:
-            await _save(model, call, row)
-        else:
-            call.replies[key] = row
-            model._usage["failed"] += 1
+async def _worker(call: _Call, pool: _Pool, number: int) -> None:
+    model, usual = call.model, number % len(pool.clients)
+    while (group := await call.waiting.get()) is not None:
+        for asked in group:
+            while len(call.unsaved) >= 2 * model.concurrency + 50:  # the disk is slower than the model
+                call.saved.clear()
+                await call.saved.wait()
+            while call.stop is None and 0 < model._under_way >= int(model._width):  # the endpoint is busy: some workers wait
+                await call.pause(0.05)
+            row = None if call.stop else await _within_budget(call, pool, usual, asked)
+            if row is None:
+                return
+            _arrived(call, asked, row)
+
+
+def _arrived(call: _Call, asked: _Asked, row: dict) -> None:
+    if row["reply"]["status"] in _KEPT:
+        line = (asked.attempt, asked.key, row["model"], asked.text, _canonical(row["reply"]), _canonical(row["usage"]), row["created"])
+        call.unsaved.append((asked, row, line))
+        call.arrived.set()
+    else:
+        asked.finish(row)
+        call.model._usage["failed"] += 1
         call.progress.update()
 
 # %% ../nbs/03_chat.ipynb #32d71bb4
-async def _save(model: _Endpoint, call: _Call, row: dict) -> None:
-    call.unsaved.append(row)
-    async with call.lock:
-        rows = call.unsaved[:]
-        if not rows:
-            return
-        new = await asyncio.to_thread(model.store.put, rows)
-        del call.unsaved[: len(rows)]
-        if new < len(rows):
-            rows = list((await asyncio.to_thread(model.store.get, [r["request_key"] for r in rows])).values())
-        call.replies.update((r["request_key"], r) for r in rows)
+async def _saver(call: _Call) -> None:
+    "Store in one commit what has arrived since the last; a reply counts from then on."
+    while not call.closed or call.unsaved:
+        await call.arrived.wait()
+        call.arrived.clear()
+        group = call.unsaved[:]
+        if group:
+            new = await asyncio.to_thread(_store_put, call.model.store, [line for _, _, line in group])
+            _saved(call, group, new)
+            call.progress.update(len(group))
+        if not call.closed:
+            await asyncio.sleep(0.01)
+
+
+def _saved(call: _Call, group: list[tuple[_Asked, dict, tuple]], new: int) -> None:
+    "Another process may have been first; then its replies are the ones that count."
+    stored = _store_get(call.model.store, [asked.key for asked, _, _ in group], _SHORT) if new < len(group) else {}
+    for asked, row, _ in group:
+        asked.finish(stored.get(asked.key) or row)
+    del call.unsaved[: len(group)]
+    call.saved.set()
 
 # %% ../nbs/03_chat.ipynb #3a8a82cc
 def _expected(resolved: dict) -> tuple[int, int]:
@@ -1096,8 +1348,9 @@ def _cost(model: _Endpoint, tokens: Sequence[int]) -> float:
     return sum(n * p for n, p in zip(tokens, model.prices, strict=True)) / 1e6 if model.prices else 0.0
 
 # %% ../nbs/03_chat.ipynb #e2a47ed7
-async def _within_budget(model: _Endpoint, call: _Call, pool: _Pool, usual: int, key: str, resolved: dict) -> dict | None:
-    most, spent = _cost(model, _expected(resolved)), model._usage.get("cost", 0.0)
+async def _within_budget(call: _Call, pool: _Pool, usual: int, asked: _Asked) -> dict | None:
+    model = call.model
+    most, spent = _cost(model, _expected(asked.resolved)) if model.prices else 0.0, model._usage.get("cost", 0.0)
     if model.max_requests is not None and model._usage["sent"] + model._under_way >= model.max_requests:
         call.end(ChatError(f"max_requests {model.max_requests} are sent"))
         return None
@@ -1107,30 +1360,32 @@ async def _within_budget(model: _Endpoint, call: _Call, pool: _Pool, usual: int,
     model._reserved += most
     model._under_way += 1
     try:
-        return await _ask(model, call, pool, usual, key, resolved)
+        return await _ask(call, pool, usual, asked)
     finally:
         model._reserved -= most
         model._under_way -= 1
 
 # %% ../nbs/03_chat.ipynb #abf7a56a
-async def _ask(model: _Endpoint, call: _Call, pool: _Pool, usual: int, key: str, resolved: dict) -> dict | None:
-    attempt = 0
+async def _ask(call: _Call, pool: _Pool, usual: int, asked: _Asked) -> dict | None:
+    model, attempt, openai = call.model, 0, call.model.base_url is None and not call.model.embedded
+    tokens_expected = sum(_expected(asked.resolved))
     while call.stop is None:
         at = pool.pick(usual)
         client = pool.clients[at]
-        await call.pause(max(model._pacer.take(), model._tokens.take(sum(_expected(resolved)))))
-        body, start = _body(resolved, model._unsupported, model.embedded, model.base_url is None and not model.embedded), time.monotonic()
+        if (wait := max(model._pacer.take(), model._tokens.take(tokens_expected))) > 0:
+            await call.pause(wait)
+        body, start = _body(asked.resolved, model._unsupported, model.embedded, openai, asked.attempt), time.monotonic()
         pool.load[at] += 1
         try:
             async with asyncio.timeout(model.timeout):
-                data = await client.post("/chat/completions", body=body, cast_to=object)
+                data = await _post(*client, body)
             reply, tokens = _read_reply(data)
         except Exception as e:
             failure = _failure(e)
         else:
             pool.failed[at] = 0
             model._width = min(float(model.concurrency), model._width + 1 / model._width)
-            return _answered(model, call, key, resolved, reply, tokens, time.monotonic() - start)
+            return _answered(call, asked, reply, tokens, time.monotonic() - start)
         finally:
             pool.load[at] -= 1
         failure.hide(_hidden(model))
@@ -1142,7 +1397,7 @@ async def _ask(model: _Endpoint, call: _Call, pool: _Pool, usual: int, key: str,
             call.end(ChatError(failure.reason))
             return None
         if not failure.retry or attempt >= model.retries:
-            return _failed(model, call, key, resolved, failure, attempt)
+            return _failed(call, asked, failure, attempt)
         wait = failure.after if failure.after is not None else min(30.0, 0.5 * 2**attempt)
         wait *= 1 + random.random() / 4
         if failure.busy:
@@ -1170,21 +1425,23 @@ def _dropped(model: _Endpoint, failure: _Failure, body: dict) -> bool:
     return True
 
 # %% ../nbs/03_chat.ipynb #8964477b
-def _answered(model: _Endpoint, call: _Call, key: str, resolved: dict, reply: dict, tokens: dict, seconds: float) -> dict:
+def _answered(call: _Call, asked: _Asked, reply: dict, tokens: dict, seconds: float) -> dict:
+    model, expected = call.model, _expected(asked.resolved)
     call.answered, call.failures = call.answered + 1, 0
     model._usage["sent"] += 1
     for name, count in tokens.items():
         model._usage[name] += count or 0
-    guess = (_expected(resolved)[0], len(reply["text"]) // 3 + 1)  # for a server that counts nothing
+    guess = (expected[0], len(reply["text"]) // 3 + 1)  # for a server that counts nothing
     used = [g if t is None else t for t, g in zip((tokens["prompt_tokens"], tokens["completion_tokens"]), guess, strict=True)]
-    model._tokens.give_back(sum(_expected(resolved)) - sum(used))
+    model._tokens.give_back(sum(expected) - sum(used))
     if model.prices is not None:
         model._usage["cost"] += _cost(model, used)
     usage = tokens | {"seconds": round(seconds, 4)}
-    return {"request_key": key, "model": model.id, "request": resolved, "reply": reply, "usage": usage, "created": _now()}
+    return {"request_key": asked.key, "model": model.id, "attempt": asked.attempt, "reply": reply, "usage": usage, "created": _now()}
 
 # %% ../nbs/03_chat.ipynb #2e71ebf7
-def _failed(model: _Endpoint, call: _Call, key: str, resolved: dict, failure: _Failure, attempt: int) -> dict:
+def _failed(call: _Call, asked: _Asked, failure: _Failure, attempt: int) -> dict:
+    model = call.model
     model._usage["sent"] += 1
     reason = failure.reason + (f" ({attempt + 1} attempts)" if attempt else "")
     too_long = _TOO_LONG.search(reason) is not None
@@ -1194,4 +1451,4 @@ def _failed(model: _Endpoint, call: _Call, key: str, resolved: dict, failure: _F
         call.end(ChatError(f"cannot be used{' any longer' if call.answered else ''}: {reason}"))
     status = "filtered" if failure.filtered else "error"
     reply = {"text": "" if failure.filtered else None, "status": status, "finish_reason": None, "logprobs": None, "reason": reason}
-    return {"request_key": key, "model": model.id, "request": resolved, "reply": reply, "usage": {}, "created": _now()}
+    return {"request_key": asked.key, "model": model.id, "attempt": asked.attempt, "reply": reply, "usage": {}, "created": _now()}

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from .chat import ChatModel, Request
+from .chat import ChatModel, Request, _run
 from .facts import contradictions, not_oneself
 from .personas import META, NOT_WORKING, OBJECTIVE, SUBJECTIVE, TIERS, WORK, Attribute, prompt, render, tier_attributes
 from .tables import STATES, check, row_seeds
@@ -299,13 +299,7 @@ def generate(personas: pd.DataFrame, tier: str, model: ChatModel, *, seed: int =
     ----------
     Li, Chen, Namkoong, Peng (2025), arXiv 2503.16527, section 2.
     """
-    job = _Job(personas, tier, model, seed, attempts, format)
-    while job.open:
-        job.take(model.complete(job.requests(), progress=progress))
-        if checker is not None and (checks := _checks(job)):
-            _judge(job, checker.complete(checks, progress=progress))
-        job.turn()
-    return _table(job)
+    return _run(agenerate(personas, tier, model, seed=seed, attempts=attempts, format=format, checker=checker, progress=progress))
 
 # %% ../nbs/05_generation.ipynb #94827d40
 async def agenerate(personas: pd.DataFrame, tier: str, model: ChatModel, *, seed: int = 0, attempts: int = 8, format: str = "list",

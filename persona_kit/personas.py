@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from string import Template
 
 import pandas as pd
 
@@ -173,12 +172,13 @@ def render(personas: pd.DataFrame, format: str = "list", *, attributes=None) -> 
             raise ValueError(f"unknown attribute {absent[0]!r}; the personas have {', '.join(personas.columns)}" if absent else "no attribute given")
     chosen = None if attributes is None else [known.get(a, Attribute(a, (), "{my} " + re.sub(r"[{}]", "", a).replace("_", " ") + ": {v}.")) for a in attributes]
     columns = {tier: [a for a in (chosen or tier_attributes(tier)) if a.name in personas] for tier in personas["tier"].unique()}
+    names = {a.name for attributes_of_tier in columns.values() for a in attributes_of_tier}
+    cells = {name: [None if gone else v for v, gone in zip(personas[name].tolist(), personas[name].isna().tolist(), strict=True)] for name in names}
     texts = []
-    for row in personas.to_dict("records"):
-        facts = [(a, _shown(a.name, row[a.name])) for a in columns[row["tier"]] if not (pd.api.types.is_scalar(row[a.name]) and pd.isna(row[a.name]))]
+    for i, (tier, persona_id) in enumerate(zip(personas["tier"].tolist(), personas["persona_id"].tolist(), strict=True)):
+        facts = [(a, _shown(a.name, cells[a.name][i])) for a in columns[tier] if cells[a.name][i] is not None]
         if not facts:
-            raise ValueError(f"persona {row['persona_id']!r} has no attribute to show; its tier {row['tier']!r} has "
-                             f"{', '.join(a.name for a in tier_attributes(row['tier']))}")
+            raise ValueError(f"persona {persona_id!r} has no attribute to show; its tier {tier!r} has {', '.join(a.name for a in tier_attributes(tier))}")
         texts.append(_words(facts, format))
     return pd.Series(texts, index=personas.index, name="text", dtype="str")
 
@@ -238,15 +238,21 @@ def prompter(name: str) -> Callable[..., list[dict[str, str]]]:
     callable
         Takes the fields, returns the messages.
     """
-    parts = [(role, Template(text)) for role, text in _template(name)]
+    parts = [(role, *_pieces(text)) for role, text in _template(name)]
 
     def fill(**fields: str) -> list[dict[str, str]]:
         try:
-            return [{"role": role, "content": text.substitute(fields)} for role, text in parts]
+            return [{"role": role, "content": "".join([p + fields[n] for p, n in before]) + last} for role, before, last in parts]
         except KeyError as e:
             raise ValueError(f"prompt {name!r} needs a value for ${e.args[0]}; got {', '.join(fields) or 'none'}") from e
 
     return fill
+
+
+def _pieces(text: str) -> tuple[list[tuple[str, str]], str]:
+    "A template taken apart: (text, name of the field after it) as often as there are fields, and the text after the last."
+    words = re.split(r"\$([a-z_]+)", text)
+    return list(zip(words[:-1:2], words[1::2], strict=True)), words[-1]
 
 # %% ../nbs/04_personas.ipynb #5e2aef8a
 def _template(name: str) -> list[tuple[str, str]]:

@@ -6,21 +6,27 @@
 __all__ = ['LETTERS', 'MODES', 'option_order', 'parse_choice', 'option_probabilities', 'ask', 'aask', 'requests', 'plan']
 
 # %% ../nbs/06_simulation.ipynb #e64d7ea5
+import asyncio
+import contextlib
+import hashlib
 import json
 import math
+import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
 from functools import lru_cache
-from typing import Any
+from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
 import pandas as pd
 
-from .chat import ChatModel, Request, _expected, _key, _resolve, _store_get
-from .personas import prompt, prompter, render
+from .chat import ChatModel, Request, _Call, _expected, _key, _resolve, _run, _statuses, _store_get
+from .personas import prompt, prompter, render, tier_attributes
 from .surveys import Item, Survey, presidential_election
-from .tables import check, row_seeds, row_uniforms
+from .tables import check, row_seeds, row_uniforms, write
 
 # %% ../nbs/06_simulation.ipynb #cc028e46
 def option_order(item: Item, seed: int, persona_id: str, draw: int = 0, *, shuffle: bool = True) -> tuple[str, ...]:
@@ -44,14 +50,86 @@ def option_order(item: Item, seed: int, persona_id: str, draw: int = 0, *, shuff
     """
     if not shuffle:
         return item.shown
-    return _arranged(item, int(row_seeds(seed, persona_id, item.item_id, draw, "order")[0]))
+    return _arranged(item, row_seeds(seed, persona_id, item.item_id, draw, "order"))[0]
 
 
-def _arranged(item: Item, number: int) -> tuple[str, ...]:
+def _arranged(item: Item, numbers: np.ndarray) -> list[tuple[str, ...]]:
+    "One order per number."
     if item.ordinal:
-        return (item.options if number & 1 else item.options[::-1]) + item.refusals
-    places = np.random.default_rng(number).permutation(len(item.options))
-    return tuple(item.options[i] for i in places) + item.refusals
+        ways = (item.options[::-1] + item.refusals, item.options + item.refusals)
+        return [ways[n] for n in (numbers & np.uint64(1)).tolist()]
+    known: dict[tuple[int, ...], tuple[str, ...]] = {}
+    for places in (rows := [tuple(row) for row in _permutations(numbers, len(item.options)).tolist()]):
+        if places not in known:
+            known[places] = tuple(item.options[i] for i in places) + item.refusals
+    return [known[places] for places in rows]
+
+# %% ../nbs/06_simulation.ipynb #5eed0001
+def _seeded(numbers: np.ndarray) -> list[np.ndarray]:
+    "Four 64-bit words for each number, as `numpy.random.SeedSequence(number).generate_state(4, uint64)` gives them."
+    u32, rows = np.uint32, len(numbers)
+    const = 0x43B0D7E5
+
+    def mixed(value: np.ndarray, factor: int) -> np.ndarray:
+        nonlocal const
+        value = value ^ u32(const)
+        const = const * factor & 0xFFFFFFFF
+        value = value * u32(const)
+        return value ^ value >> u32(16)
+
+    words = [numbers.astype(u32), (numbers >> np.uint64(32)).astype(u32), np.zeros(rows, u32), np.zeros(rows, u32)]
+    pool = [mixed(w, 0x931E8875) for w in words]
+    for i in range(4):
+        for j in [j for j in range(4) if j != i]:
+            value: Any = u32(0xCA01F9DD) * pool[j] - u32(0x4973F715) * mixed(pool[i], 0x931E8875)
+            pool[j] = value ^ value >> u32(16)
+    const = 0x8B51F9DD
+    state = [mixed(pool[i % 4], 0x58F38DED).astype(np.uint64) for i in range(8)]
+    return [state[i] | state[i + 1] << np.uint64(32) for i in range(0, 8, 2)]
+
+# %% ../nbs/06_simulation.ipynb #5eed0002
+def _pcg64(numbers: np.ndarray):
+    "The 32-bit words of `numpy.random.default_rng(number)`, one array of them after the other."
+    u64, low = np.uint64, np.uint64(0xFFFFFFFF)
+    high_factor, low_factor = u64(0x2360ED051FC65DA4), u64(0x4385DF649FCCF645)
+    high, less, high_step, less_step = _seeded(numbers)
+    high_step, less_step = high_step << u64(1) | less_step >> u64(63), less_step << u64(1) | u64(1)
+
+    def added(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return a + c + (b + d < b), b + d
+
+    def stepped(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        b0, b1, f0, f1 = b & low, b >> u64(32), low_factor & low, low_factor >> u64(32)
+        middle = (b0 * f0 >> u64(32)) + (b1 * f0 & low) + (b0 * f1 & low)
+        carried = b1 * f1 + (b1 * f0 >> u64(32)) + (b0 * f1 >> u64(32)) + (middle >> u64(32))
+        return added(carried + b * high_factor + a * low_factor, b * low_factor, high_step, less_step)
+
+    high, less = stepped(*added(high, less, high_step, less_step))
+    while True:
+        high, less = stepped(high, less)
+        turn, word = high >> u64(58), high ^ less
+        word = word >> turn | word << (u64(64) - turn & u64(63))
+        yield word & low
+        yield word >> u64(32)
+
+# %% ../nbs/06_simulation.ipynb #5eed0003
+def _permutations(numbers: np.ndarray, n: int) -> np.ndarray:
+    "`numpy.random.default_rng(number).permutation(n)` for many numbers at once, shape (len(numbers), n)."
+    rows, places = np.arange(len(numbers)), np.tile(np.arange(n), (len(numbers), 1))
+    source = _pcg64(numbers)
+    words = np.stack([next(source) for _ in range(2 * n)], axis=1)
+    used = np.zeros(len(numbers), int)
+    for i in range(n - 1, 0, -1):
+        mask, open_rows, drawn = np.uint64((1 << i.bit_length()) - 1), rows, np.zeros(len(numbers), int)
+        while len(open_rows):
+            if used[open_rows].max() >= words.shape[1]:
+                words = np.column_stack([words, next(source), next(source)])
+            value = (words[open_rows, used[open_rows]] & mask).astype(int)
+            used[open_rows] += 1
+            drawn[open_rows] = value
+            open_rows = open_rows[value > i]
+        places[rows, i], places[rows, drawn] = places[rows, drawn], places[rows, i]
+    return places
 
 # %% ../nbs/06_simulation.ipynb #20c4a0fa
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -350,8 +428,15 @@ def _spellings(options: tuple[str, ...]) -> dict[str, int]:
 MODES = ("choice", "reason", "probability")
 
 # %% ../nbs/06_simulation.ipynb #f094c509
+@overload
+def ask(personas: pd.DataFrame, survey: Survey | Item, model: ChatModel, *, mode: str = ..., draws: int = ..., shuffle: bool = ..., seed: int = ...,
+        constrain: bool | None = ..., retry: str | Collection[str] = ..., out: None = ..., part: int = ..., progress: bool | None = ...) -> pd.DataFrame: ...
+@overload
+def ask(personas: pd.DataFrame, survey: Survey | Item, model: ChatModel, *, mode: str = ..., draws: int = ..., shuffle: bool = ..., seed: int = ...,
+        constrain: bool | None = ..., retry: str | Collection[str] = ..., out: str | os.PathLike, part: int = ..., progress: bool | None = ...) -> Path: ...
 def ask(personas: pd.DataFrame, survey: Survey | Item, model: ChatModel, *, mode: str = "choice", draws: int = 1, shuffle: bool = True,
-        seed: int = 0, constrain: bool | None = None, progress: bool | None = None) -> pd.DataFrame:
+        seed: int = 0, constrain: bool | None = None, retry: str | Collection[str] = (), out: str | os.PathLike | None = None, part: int = 10_000,
+        progress: bool | None = None) -> pd.DataFrame | Path:
     """Ask each persona each item of a survey.
 
     Parameters
@@ -372,88 +457,269 @@ def ask(personas: pd.DataFrame, survey: Survey | Item, model: ChatModel, *, mode
         With `persona_id`, `item_id` and `draw` it seeds order, request and draw. Tiers share it.
     constrain : bool, optional
         Hold the model to the letters. By default only the embedded model.
+    retry : str or collection of str
+        Ask anew, once, what is stored and was read as one of these statuses: refusal, invalid, truncated, filtered. The old reply is
+        kept in the store; the new one counts from then on.
+    out : path, optional
+        A folder for the answers of a population too large for one frame. They are written there as Parquet files while they come;
+        the same call goes on where an earlier one was stopped.
+    part : int
+        Personas per file in `out`.
     progress : bool, optional
-        See `ChatModel.complete`.
+        See `ChatModel.complete`, also for what an interrupt does (a folder keeps the parts that were finished).
 
     Returns
     -------
-    DataFrame
-        An answers table with n_personas × n_items × draws rows, in that order. `probabilities` are in the canonical order of the item's options.
+    DataFrame or Path
+        An answers table with n_personas × n_items × draws rows, in that order; `probabilities` are in the canonical order of the item's
+        options. With `out` the folder: `tables.read(folder, "answers")` is the frame, pandas reads it too.
 
     Raises
     ------
     ValueError, TableError
-        For an unknown mode, draws < 1, or a frame that is no personas table.
+        For an unknown mode or status, draws or part < 1, a frame that is no personas table, a folder with the answers of another call.
 
     References
     ----------
     Li, Chen, Namkoong, Peng (2025), arXiv 2503.16527, section 3.
     """
-    job = _Job(personas, survey, model, mode, draws, shuffle, seed, constrain)
-    first = model.complete(job.first(), progress=progress)
-    return _table(job, first, model.complete(job.second(first), progress=progress) if mode == "reason" else None)
+    study = _Study(personas, survey, model, mode, draws, shuffle, seed, constrain, retry)
+    call = model._call(progress)
+    return _run(_answer(study, call, out, part), call)
 
 # %% ../nbs/06_simulation.ipynb #37b8b92b
 async def aask(personas: pd.DataFrame, survey: Survey | Item, model: ChatModel, *, mode: str = "choice", draws: int = 1, shuffle: bool = True,
-               seed: int = 0, constrain: bool | None = None, progress: bool | None = None) -> pd.DataFrame:
+               seed: int = 0, constrain: bool | None = None, retry: str | Collection[str] = (), out: str | os.PathLike | None = None,
+               part: int = 10_000, progress: bool | None = None) -> pd.DataFrame | Path:
     "`ask`, as a coroutine."
-    job = _Job(personas, survey, model, mode, draws, shuffle, seed, constrain)
-    first = await model.acomplete(job.first(), progress=progress)
-    return _table(job, first, await model.acomplete(job.second(first), progress=progress) if mode == "reason" else None)
+    study = _Study(personas, survey, model, mode, draws, shuffle, seed, constrain, retry)
+    return await _answer(study, model._call(progress), out, part)
 
 # %% ../nbs/06_simulation.ipynb #0d0d33f1
-class _Job:
-    "All questions of one call to `ask`, what was shown for each, and how its reply is read."
+class _Study:
+    "What one call to `ask` asks of whom, and how."
 
-    def __init__(self, personas, survey, model, mode, draws, shuffle, seed, constrain):
+    def __init__(self, personas, survey, model, mode, draws, shuffle, seed, constrain, retry=()):
         check(personas, "personas")
         if mode not in MODES:
             raise ValueError(f"unknown mode {mode!r}; one of {', '.join(MODES)}")
         if draws < 1:
             raise ValueError(f"draws must be at least 1, got {draws}")
-        self.survey, self.model, self.mode, self.seed = Survey(survey), model, mode, seed
+        self.personas, self.survey, self.model = personas, Survey(survey), model
+        self.mode, self.draws, self.shuffle, self.seed = mode, draws, shuffle, seed
+        self.again = _statuses(retry, ("refusal", "invalid", "truncated", "filtered"))
         _check_letters(self.survey)
+        _check_texts(personas)
         self.free = not (model.embedded if constrain is None else constrain)
-        self.people = _with_text(personas).to_dict("records")
-        self.rows = [(p, item, d) for p in self.people for item in self.survey for d in range(draws)]
-        self.keys = list(zip(*((p["persona_id"], item.item_id, d) for p, item, d in self.rows), strict=True))
-        numbers: Any = row_seeds(seed, *self.keys, "order").tolist() if self.rows and shuffle else []
-        self.orders = [_arranged(row[1], n) for row, n in zip(self.rows, numbers, strict=True)] if shuffle else [item.shown for _, item, _ in self.rows]
         self.fill = prompter("reason" if mode == "reason" else "choice")
-        self.thoughts: dict[int, str] = {}
-        self.thinking: dict[int, dict] = {}
-        self.asked = [i for i, (p, _, _) in enumerate(self.rows) if p.get("status", "ok") == "ok"]
+        self.columns: dict[str, pd.Series] = {}
+        self.per_person = len(self.survey) * draws
 
-    def seeds(self) -> np.ndarray:
-        return row_seeds(self.seed, *self.keys) & 0x7FFFFFFF
-
-    def messages(self, i: int) -> list[dict]:
-        person, item, _ = self.rows[i]
-        options = "\n".join(f"{letter}. {o}" for letter, o in zip(LETTERS, self.orders[i], strict=False))
-        return self.fill(persona=person["text"], question=item.text, options=options)
+    def column(self, name: str) -> pd.Series:
+        "A column of the personas as plain values, the same for every part of them."
+        if name not in self.columns:
+            self.columns[name] = pd.Series(self.personas[name].tolist())
+        return self.columns[name]
 
     def room(self, least: int) -> int:
         "Tokens for a reply: enough for its form, and more if the model was given more (some think before they answer)."
         return max(least, getattr(self.model, "max_tokens", None) or 0)
 
-    def settings(self, i: int) -> dict[str, Any]:
+    def settings(self, n_options: int) -> dict[str, Any]:
         if self.mode == "probability":
             return {"max_tokens": 1, "top_logprobs": 20}
-        return {"max_tokens": self.room(32)} if self.free else {"max_tokens": 16, "choices": tuple(LETTERS[:len(self.orders[i])])}
+        return {"max_tokens": self.room(32)} if self.free else {"max_tokens": 16, "choices": tuple(LETTERS[:n_options])}
 
-    def first(self) -> list[Request]:
-        seeds: Any = self.seeds() if self.rows else []
-        thinking = {"max_tokens": self.room(200)} if self.mode == "reason" else None
-        return [Request(self.messages(i), seed=int(seeds[i]), draw=self.rows[i][2], **(thinking or self.settings(i))) for i in self.asked]
+    def expected(self, spans: Sequence[tuple[int, int]]) -> int:
+        "Requests that the personas in these spans are good for."
+        ok = self.personas["status"].eq("ok").to_numpy() if "status" in self.personas else np.ones(len(self.personas), bool)
+        return sum(int(ok[a:b].sum()) for a, b in spans) * self.per_person * (2 if self.mode == "reason" else 1)
 
-    def second(self, first: pd.DataFrame) -> list[Request]:
+    def spans(self, start: int, stop: int) -> list[tuple[int, int]]:
+        "Personas who are asked together: about a thousand requests, and enough to keep all workers busy with one persona each."
+        size = max(1, 1000 // max(1, self.per_person), 4 * self.model.concurrency)
+        return [(a, min(a + size, stop)) for a in range(start, stop, size)]
+
+# %% ../nbs/06_simulation.ipynb #0d0d33f2
+class _Job:
+    "The questions to some personas, what was shown for each, and how its reply is read."
+
+    def __init__(self, study: _Study, start: int = 0, stop: int | None = None):
+        personas = _with_text(study.personas.iloc[start:stop])
+        self.study, self.items = study, list(study.survey)
+        ids, self.texts = personas["persona_id"].tolist(), personas["text"].tolist()
+        self.statuses = personas["status"].tolist() if "status" in personas else ["ok"] * len(ids)
+        self.rows = [(p, item, d) for p in range(len(ids)) for item in self.items for d in range(study.draws)]
+        self.keys = ([ids[p] for p, _, _ in self.rows], [item.item_id for _, item, _ in self.rows], [d for _, _, d in self.rows])
+        self.orders = self._orders()
+        self.asked = [i for i, (p, _, _) in enumerate(self.rows) if self.statuses[p] == "ok"]
+        self.thoughts: dict[int, str] = {}
+        self.thinking: dict[int, dict] = {}
+
+    def _orders(self) -> list[tuple[str, ...]]:
+        orders = [item.shown for _, item, _ in self.rows]
+        if not self.study.shuffle or not self.rows:
+            return orders
+        numbers = row_seeds(self.study.seed, *self.keys, "order").reshape(len(self.texts), len(self.items), self.study.draws)
+        for k, item in enumerate(self.items):
+            places = np.arange(len(self.rows)).reshape(numbers.shape)[:, k].ravel().tolist()
+            for i, order in zip(places, _arranged(item, numbers[:, k].ravel()), strict=True):
+                orders[i] = order
+        return orders
+
+    def seeds(self) -> list[int]:
+        return (row_seeds(self.study.seed, *self.keys) & np.uint64(0x7FFFFFFF)).tolist() if self.rows else []
+
+    def messages(self, i: int) -> list[dict]:
+        person, item, _ = self.rows[i]
+        return self.study.fill(persona=self.texts[person], question=item.text, options=_lettered_list(self.orders[i]))
+
+    def first(self) -> Iterator[Request]:
+        seeds, study = self.seeds(), self.study
+        thinking = {"max_tokens": study.room(200)} if study.mode == "reason" else None
+        return (Request(self.messages(i), seed=seeds[i], draw=self.rows[i][2], **(thinking or study.settings(len(self.orders[i])))) for i in self.asked)
+
+    def second(self, first: Sequence[dict]) -> list[Request]:
         "The letter, after the reasoning; asked where there is any reasoning."
-        seeds: Any = self.seeds() if self.rows else []
-        self.thinking = dict(zip(self.asked, first.to_dict("records"), strict=True))
-        self.thoughts = {i: r["text"].strip() for i, r in self.thinking.items()
-                         if r["status"] in ("ok", "truncated") and isinstance(r["text"], str) and r["text"].strip()}
-        return [Request([*self.messages(i), {"role": "assistant", "content": thought}, *prompt("reason_answer")], seed=int(seeds[i]),
-                        draw=self.rows[i][2], **self.settings(i)) for i, thought in self.thoughts.items()]
+        seeds, study = self.seeds(), self.study
+        self.thinking = dict(zip(self.asked, first, strict=True))
+        self.thoughts = {i: thought for i, row in self.thinking.items() if (thought := _thought(row["reply"]))}
+        return [Request([*self.messages(i), {"role": "assistant", "content": thought}, *prompt("reason_answer")], seed=seeds[i],
+                        draw=self.rows[i][2], **study.settings(len(self.orders[i]))) for i, thought in self.thoughts.items()]
+
+
+@lru_cache(maxsize=5_000)
+def _lettered_list(options: tuple[str, ...]) -> str:
+    return "\n".join(f"{letter}. {o}" for letter, o in zip(LETTERS, options, strict=False))
+
+
+def _thought(reply: dict) -> str:
+    return reply["text"].strip() if reply["status"] in ("ok", "truncated") and isinstance(reply["text"], str) else ""
+
+# %% ../nbs/06_simulation.ipynb #0d0d33f3
+async def _answer_some(study: _Study, call: _Call, span: tuple[int, int]) -> list[tuple]:
+    "What the personas of a span answered, a tuple of the columns `_SAID` for each question."
+    job = _Job(study, *span)
+    drawn = row_uniforms(study.seed, *job.keys, "draw").tolist() if job.rows and study.mode == "probability" else [0.0] * len(job.rows)
+
+    def unthinking(at: int, row: dict) -> bool:
+        return row["reply"]["status"] in study.again and not _thought(row["reply"])
+
+    def unsatisfactory(at: int, row: dict) -> bool:
+        i = places[at]
+        return _said(job, i, row, drawn[i])["status"] in study.again
+
+    places = job.asked
+    if study.mode == "reason":
+        thinking, _ = await call.collect(job.first(), unthinking if study.again else None)
+        second = job.second(thinking)
+        places = list(job.thoughts)
+        rows, _ = await call.collect(second, unsatisfactory if study.again else None)
+        replies = job.thinking | dict(zip(places, rows, strict=True))
+    else:
+        rows, _ = await call.collect(job.first(), unsatisfactory if study.again else None)
+        replies = dict(zip(places, rows, strict=True))
+    return [_row(job, i, replies.get(i), drawn[i]) for i in range(len(job.rows))]
+
+# %% ../nbs/06_simulation.ipynb #0d0d33f4
+async def _in_turn(study: _Study, call: _Call, spans: Sequence[tuple[int, int]]) -> AsyncGenerator[tuple[tuple[int, int], list[tuple]], None]:
+    "The answers span by span, in order. The next ones are begun while the last replies of one are awaited."
+    under_way: deque[tuple[tuple[int, int], asyncio.Task]] = deque()
+    try:
+        for span in spans:
+            under_way.append((span, asyncio.create_task(_answer_some(study, call, span))))
+            if len(under_way) == 3:
+                first, task = under_way.popleft()
+                yield first, await task
+        while under_way:
+            first, task = under_way.popleft()
+            yield first, await task
+    finally:
+        for _, task in under_way:
+            task.cancel()
+        if under_way:
+            await asyncio.wait([task for _, task in under_way])
+
+
+async def _answer(study: _Study, call: _Call, out: str | os.PathLike | None, part: int) -> pd.DataFrame | Path:
+    if out is not None:
+        return await _to_folder(study, call, Path(out), part)
+    people = len(study.personas)
+    said: list[tuple] = []
+    async with call, contextlib.aclosing(_in_turn(study, call, study.spans(0, people))) as spans:
+        call.expect(study.expected([(0, people)]))
+        async for _, rows in spans:
+            said += rows
+    return _table(study, 0, people, said)
+
+# %% ../nbs/06_simulation.ipynb #0d0d33f6
+_ABOUT = "_call.json"
+
+
+async def _to_folder(study: _Study, call: _Call, folder: Path, part: int) -> Path:
+    if part < 1:
+        raise ValueError(f"part must be at least 1, got {part}")
+    people = len(study.personas)
+    parts = [(folder / f"part-{k:05d}.parquet", a, min(a + part, people)) for k, a in enumerate(range(0, max(people, 1), part))]
+    await asyncio.to_thread(_claim, folder, _described(study, part) | {"parts": len(parts)})
+    todo = [p for p in parts if not await asyncio.to_thread(_finished, p[0], study.again)]
+    spans = [span for _, a, b in todo for span in study.spans(a, b) or [(a, b)]]
+    said: list[tuple] = []
+    async with call, contextlib.aclosing(_in_turn(study, call, spans)) as answered:
+        call.expect(study.expected(spans))
+        async for (_, stop), rows in answered:
+            said += rows
+            if call.interrupted:
+                break
+            if stop == todo[0][2]:
+                path, start, _ = todo.pop(0)
+                await asyncio.to_thread(write, _table(study, start, stop, said), path, "answers")
+                said = []
+    return folder
+
+
+def _finished(path: Path, again: Collection[str]) -> bool:
+    "Whether a part is there, and holds nothing that would be asked again."
+    if not path.exists():
+        return False
+    said = pd.read_parquet(path, columns=["status", "request_key"])
+    return not (said["status"].isin({"error", *again}) & said["request_key"].notna()).any()
+
+# %% ../nbs/06_simulation.ipynb #0d0d33f7
+def _described(study: _Study, part: int) -> dict[str, Any]:
+    "All that answers depend on; of personas, survey and prompt only a hash, of the model neither address nor key."
+    def digest(value: Any) -> str:
+        return hashlib.sha256(json.dumps(value, default=str).encode()).hexdigest()[:16]
+
+    try:
+        rows = pd.util.hash_pandas_object(study.personas, index=False)
+    except TypeError:  # lists among the cells
+        rows = pd.util.hash_pandas_object(study.personas.astype(str), index=False)
+    people = [list(map(str, study.personas.columns)), hashlib.sha256(rows.to_numpy().tobytes()).hexdigest()]
+    items = [[item.item_id, item.text, item.options, item.refusals, item.ordinal] for item in study.survey]
+    words = [study.fill(persona="", question="", options=""), prompt("reason_answer")]
+    return {"personas": digest(people), "survey": digest(items), "prompt": digest(words), "model": study.model.id, "settings": study.model.defaults,
+            "mode": study.mode, "draws": study.draws, "shuffle": study.shuffle, "seed": study.seed, "constrain": not study.free, "part": part}
+
+
+def _claim(folder: Path, described: dict[str, Any]) -> None:
+    "Make the folder, or see that it holds parts of this very call."
+    about = folder / _ABOUT
+    if about.exists():
+        try:
+            known = dict(json.loads(about.read_text(encoding="utf-8")))
+        except ValueError as e:
+            raise ValueError(f"{about} cannot be read ({e}); name another folder, or remove this one") from e
+        other = [name for name in {**described, **known} if known.get(name) != json.loads(json.dumps(described)).get(name)]
+        if other:
+            raise ValueError(f"{folder} holds the answers of another call: other {', '.join(other)}; name another folder, or remove this one")
+    elif folder.exists() and (not folder.is_dir() or any(folder.glob("*.parquet"))):
+        raise ValueError(f"{folder} holds something else; name a folder that is new or empty")
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f".{_ABOUT}.{os.getpid()}"
+        temporary.write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
+        os.replace(temporary, about)
 
 # %% ../nbs/06_simulation.ipynb #cd19ac4c
 _COLUMNS = ["persona_id", "item_id", "draw", "option", "probabilities", "missing_mass", "order", "status", "raw", "reason", "tier", "generator",
@@ -464,6 +730,15 @@ def _check_letters(survey: Survey) -> None:
     for item in survey:
         if len(item.shown) > len(LETTERS):
             raise ValueError(f"item {item.item_id!r} has {len(item.shown)} options; at most {len(LETTERS)} can be lettered")
+
+def _check_texts(personas: pd.DataFrame) -> None:
+    "Those who would have to be rendered and cannot be are known before anybody is asked."
+    ok = personas["status"].eq("ok") if "status" in personas else pd.Series(True, index=personas.index)
+    bare = personas[(ok & personas["text"].isna() if "text" in personas else ok).to_numpy()]
+    for tier in bare["tier"].unique():
+        some = bare[bare["tier"].eq(tier).to_numpy()]
+        known = [a.name for a in tier_attributes(tier) if a.name in bare]
+        render(some[some[known].isna().all(axis=1).to_numpy()])
 
 # %% ../nbs/06_simulation.ipynb #633aa32b
 def _with_text(personas: pd.DataFrame) -> pd.DataFrame:
@@ -477,42 +752,57 @@ def _with_text(personas: pd.DataFrame) -> pd.DataFrame:
     return personas.assign(text=text)
 
 # %% ../nbs/06_simulation.ipynb #f3003252
-def _table(job: _Job, first: pd.DataFrame, last: pd.DataFrame | None) -> pd.DataFrame:
-    replies = dict(zip(job.asked, first.to_dict("records"), strict=True))
-    if last is not None:
-        replies |= dict(zip(job.thoughts, last.to_dict("records"), strict=True))
-    drawn: Any = row_uniforms(job.seed, *job.keys, "draw").tolist() if job.rows and job.mode == "probability" else [0.0] * len(job.rows)
-    rows = [_row(job, i, replies.get(i), drawn[i]) for i in range(len(job.rows))]
-    columns = [*_COLUMNS, *[c for c in ("state", "weight") if any(c in p for p in job.people)]]
-    frame = pd.DataFrame({c: [row.get(c) for row in rows] for c in columns}, columns=columns)
-    kinds = {"prompt_tokens": "Int64", "completion_tokens": "Int64", "option": "str", "reason": "str", "request_key": "str"}
-    return check(frame.astype(kinds), "answers")
+_SAID = ("option", "probabilities", "missing_mass", "order", "status", "raw", "reason", "prompt_tokens", "completion_tokens", "request_key")
+
+
+def _table(study: _Study, start: int, stop: int, said: list[tuple]) -> pd.DataFrame:
+    "The answers of some personas; the types of its columns do not depend on what was said."
+    people, items = stop - start, [item.item_id for item in study.survey]
+    columns: dict[str, Any] = {name: list(values) for name, values in zip(_SAID, zip(*said, strict=True), strict=True)} if said else dict.fromkeys(_SAID, [])
+    who = np.repeat(np.arange(start, stop), study.per_person)
+    carried = [c for c in ("persona_id", "tier", "generator", "state", "weight") if c in study.personas]
+    columns |= {c: study.column(c).take(who).array for c in carried}
+    columns |= {"item_id": np.tile(np.repeat(np.array(items, dtype=object), study.draws), people),
+                "draw": np.tile(np.arange(study.draws), people * len(items)), "simulator": study.model.id, "mode": study.mode}
+    columns.setdefault("generator", None)
+    frame = pd.DataFrame(columns, columns=[*_COLUMNS, *(c for c in ("state", "weight") if c in carried)], index=range(len(said)))
+    words = ("item_id", "option", "status", "reason", "simulator", "mode", "request_key")
+    kinds = dict.fromkeys(words, "str") | {"prompt_tokens": "Int64", "completion_tokens": "Int64", "missing_mass": "float64", "draw": "int64"}
+    kinds |= {"generator": "str"} if "generator" not in carried else {}
+    return check(frame.astype(kinds | dict.fromkeys(("probabilities", "order"), "object")), "answers")
 
 # %% ../nbs/06_simulation.ipynb #548f8ec0
-def _row(job: _Job, i: int, reply: dict | None, drawn: float) -> dict[str, Any]:
-    person, item, draw = job.rows[i]
-    row = {"item_id": item.item_id, "draw": draw, "order": list(job.orders[i]), "simulator": job.model.id, "mode": job.mode,
-           **{c: person.get(c) for c in ("persona_id", "tier", "generator", "state", "weight")}}
-    if reply is None:
-        return row | {"status": person["status"], "raw": "", "reason": f"not asked: the persona's status is {person['status']}"}
-    answer = _read(job, i, reply, drawn)
-    if answer.get("option") in item.refusals:
+def _row(job: _Job, i: int, row: dict | None, drawn: float) -> tuple:
+    "What stands in the columns `_SAID`."
+    order = list(job.orders[i])
+    if row is None:
+        status = job.statuses[job.rows[i][0]]
+        return None, None, None, order, status, "", f"not asked: the persona's status is {status}", None, None, None
+    answer, usage, thought = _said(job, i, row, drawn), row["usage"], job.thoughts.get(i)
+    tokens = [usage.get("prompt_tokens"), usage.get("completion_tokens")]
+    if thought is not None:
+        before = job.thinking[i]["usage"]
+        tokens = [_total(t, before.get(c)) for t, c in zip(tokens, ("prompt_tokens", "completion_tokens"), strict=True)]
+    return (answer.get("option"), answer.get("probabilities"), answer.get("missing_mass"), order, answer["status"], row["reply"]["text"],
+            answer.get("reason") if thought is None else thought, *tokens, row["request_key"])
+
+
+def _said(job: _Job, i: int, row: dict, drawn: float) -> dict[str, Any]:
+    answer = _read(job, i, row["reply"], drawn)
+    if answer.get("option") is not None and answer["option"] in job.rows[i][1].refusals:
         answer |= {"option": None, "status": "refusal", "reason": answer["option"]}
-    if i in job.thoughts:
-        answer |= {"reason": job.thoughts[i]}
-    tokens = {c: _total(reply[c], job.thinking[i][c] if i in job.thoughts else None) for c in ("prompt_tokens", "completion_tokens")}
-    return row | {"raw": reply["text"], "request_key": reply["request_key"], **tokens} | answer
+    return answer
 
 
 def _total(*tokens) -> int | None:
-    known = [int(t) for t in tokens if isinstance(t, int | np.integer | float) and t == t]
+    known = [int(t) for t in tokens if t is not None]
     return sum(known) if known else None
 
 # %% ../nbs/06_simulation.ipynb #20c44e8f
 def _read(job: _Job, i: int, reply: dict, drawn: float) -> dict[str, Any]:
     "Option, status, and probabilities if there are any."
-    if job.mode == "probability" and reply["status"] in ("ok", "truncated"):
-        return _drawn(job, i, reply["logprobs"], drawn)
+    if job.study.mode == "probability" and reply["status"] in ("ok", "truncated"):
+        return _drawn(job, i, reply.get("logprobs"), drawn)
     if reply["status"] not in ("ok", "truncated"):
         return {"status": reply["status"], "reason": reply.get("reason")}
     place, status = parse_choice(reply["text"], job.orders[i])
@@ -546,18 +836,18 @@ def requests(personas: pd.DataFrame, survey: Survey | Item, model: ChatModel, *,
     list of Request
         In mode "reason" the second request of a pair is there if the reply to the first is stored.
     """
-    first, second = _steps(_Job(personas, survey, model, mode, draws, shuffle, seed, constrain))
+    first, second = _steps(_Job(_Study(personas, survey, model, mode, draws, shuffle, seed, constrain)))
     return [*first, *second]
 
 
 def _steps(job: _Job) -> tuple[list[Request], list[Request]]:
-    first = job.first()
-    if job.mode != "reason" or not first:
+    first = list(job.first())
+    model = job.study.model
+    if job.study.mode != "reason" or not first:
         return first, []
-    keys = [job.model.key(r) for r in first]
-    found = _store_get(job.model.store, keys, ("request_key", "reply"))
-    replies = [found.get(key, {"reply": {"text": None, "status": "error"}})["reply"] for key in keys]
-    return first, job.second(pd.DataFrame(replies))
+    keys = [model.key(r) for r in first]
+    found = _store_get(model.store, keys, ("request_key", "reply"))
+    return first, job.second([found.get(key, {"reply": {"text": None, "status": "error"}}) for key in keys])
 
 # %% ../nbs/06_simulation.ipynb #91a00003
 def plan(personas: pd.DataFrame, survey: Survey | Item, model: ChatModel, *, mode: str = "choice", draws: int = 1, shuffle: bool = True,
@@ -582,7 +872,7 @@ def plan(personas: pd.DataFrame, survey: Survey | Item, model: ChatModel, *, mod
     ValueError, TableError
         As in `ask`.
     """
-    job = _Job(personas, survey, model, mode, draws, shuffle, seed, constrain)
+    job = _Job(_Study(personas, survey, model, mode, draws, shuffle, seed, constrain))
     first, second = _steps(job)
     rows = [_step("reasoning" if mode == "reason" else "answer", first, len(first), model)]
     if mode == "reason":

@@ -10,12 +10,14 @@ __all__ = ['STATUSES', 'TABLES', 'STATES', 'TableError', 'check', 'write', 'read
 import contextlib
 import errno
 import hashlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -130,7 +132,7 @@ def write(frame: pd.DataFrame, path: str | Path, table: str | None = None) -> Pa
         check(frame, table)
     path = Path(path)
     with _whole(path) as temporary:
-        frame.to_parquet(temporary, index=False)
+        frame.to_parquet(temporary, index=False, schema=_schema(frame))
     return path
 
 
@@ -151,33 +153,64 @@ def _whole(path: Path) -> Iterator[Path]:
     finally:
         Path(temporary).unlink(missing_ok=True)
 
+
+_LISTS = {"order": "string", "options": "string", "refusals": "string", "probabilities": "double", "values": "double"}
+
+
+def _schema(frame: pd.DataFrame) -> Any:
+    "The types of the columns; lists of which this part of a table has none keep their type all the same."
+    import pyarrow
+
+    schema = pyarrow.Schema.from_pandas(frame, preserve_index=False)
+    for i, name in enumerate(schema.names):
+        if name in _LISTS and pyarrow.types.is_null(schema.field(i).type):
+            schema = schema.set(i, pyarrow.field(name, pyarrow.list_(pyarrow.type_for_alias(_LISTS[name]))))
+    return schema
+
 # %% ../nbs/00_tables.ipynb #c8a60a43
 def read(path: str | Path, table: str | None = None) -> pd.DataFrame:
-    """Read a Parquet table.
+    """Read a Parquet table, from one file or from a folder of parts.
 
     Parameters
     ----------
     path : str or Path
+        A file, or a folder of files whose order is that of their names, as `simulation.ask(..., out=)` writes it.
     table : str, optional
         Check the frame against this table.
 
     Returns
     -------
     DataFrame
+        Lists come back as lists.
 
     Raises
     ------
     FileNotFoundError, TableError
-        If there is no such file; if it is no Parquet file, or not a valid `table`.
+        If there is no such file; if it is no Parquet file, or not a valid `table`; if parts of the folder are still to come.
     """
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"no file {path}")
     try:
+        _check_parts(path)
         frame = pd.read_parquet(path)
+    except TableError:
+        raise
     except Exception as e:
         raise TableError(f"{path} cannot be read as Parquet: {e}") from e
+    for name in [c for c in frame if pd.api.types.is_object_dtype(frame[c].dtype)]:
+        frame[name] = pd.Series([v.tolist() if isinstance(v, np.ndarray) else v for v in frame[name]], index=frame.index, dtype=object)
     return frame if table is None else check(frame, table)
+
+
+def _check_parts(path: Path) -> None:
+    if not path.is_dir():
+        return
+    about, there = path / "_call.json", len(list(path.glob("*.parquet")))
+    if about.exists() and there < (parts := json.loads(about.read_text(encoding="utf-8"))["parts"]):
+        raise TableError(f"{path} holds {there} of {parts} parts; the call that writes it goes on where it stopped")
+    if not there:
+        raise TableError(f"{path} holds no Parquet files")
 
 # %% ../nbs/00_tables.ipynb #b62818d9
 def data_path(name: str = "") -> Path:

@@ -1,12 +1,17 @@
-"""Speed of the parts, as ratios measured in one run: each part beside the plain way to do the same thing (`make bench`, about a minute)."""
+"""Speed of the parts, as ratios measured in one run: each part beside the plain way to do the same thing (`make bench`, some minutes)."""
+import argparse
 import asyncio
+import contextlib
 import json
 import multiprocessing
 import random
+import re
 import socket
+import sys
 import tempfile
 import time
-from itertools import accumulate
+from functools import partial
+from itertools import accumulate, chain
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +20,15 @@ import pandas as pd
 from aiohttp import web
 
 from persona_kit.census import _parent, _tables, add_attributes, impossible
-from persona_kit.chat import ChatModel
+from persona_kit.chat import ChatModel, Request, _body, _embedded_urls, _resolve
+from persona_kit.generation import generate
 from persona_kit.population import _us_cells, rake, us_adults
-from persona_kit.simulation import ask
-from persona_kit.surveys import presidential_election
+from persona_kit.simulation import ask, requests
+from persona_kit.surveys import Item, Survey, presidential_election
+from persona_kit.tables import data_path
 
-PEOPLE, RECORDS, REQUESTS, IN_FLIGHT = 10_000, 20_000, 1_500, 16
+PEOPLE, RECORDS, ROUNDS = 10_000, 20_000, 5
+PROCESSES = multiprocessing.get_context("spawn")
 MILLION, TEN = 1_000_000, ["state", "sex", "age_group", "race_ethnicity", "education", "marital_status", "citizenship", "employment_status",
                            "health_insurance", "disability"]
 
@@ -32,6 +40,13 @@ def seconds(work, times=2):
         work()
         return time.perf_counter() - start
     return min(once() for _ in range(times))
+
+
+def spent(work):
+    "Seconds of wall time, and of this process."
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - wall, time.process_time() - cpu
 
 
 def sample_by_row(population):
@@ -79,25 +94,44 @@ def rake_by_row(frame, margins, tol=1e-9):
             return weight
 
 
-def serve(port):
-    "A chat endpoint that answers A at once."
+def serve(port, delay):
+    "A chat endpoint that answers A, at once or after a while."
     choice = {"index": 0, "message": {"role": "assistant", "content": "A"}, "finish_reason": "stop"}
     async def answer(request):
         await request.read()
+        await asyncio.sleep(delay)
         return web.json_response({"choices": [choice], "usage": {"prompt_tokens": 90, "completion_tokens": 1}})
     app = web.Application()
     app.router.add_post("/v1/chat/completions", answer)
     web.run_app(app, host="127.0.0.1", port=port, print=None, access_log=None)
 
 
-async def ask_by_hand(url, bodies):
-    "The same requests over the same transport, and nothing kept: what no framework can beat."
-    http, left = openai.DefaultAioHttpClient(trust_env=False), iter(bodies)
-    async with openai.AsyncOpenAI(base_url=url, api_key="none", http_client=http, max_retries=0) as client:
-        async def worker():
+@contextlib.contextmanager
+def endpoint(delay):
+    "The address of such an endpoint in a process of its own."
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = PROCESSES.Process(target=serve, args=(port, delay), daemon=True)
+    server.start()
+    for _ in range(200):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            break
+        time.sleep(0.05)
+    yield f"http://127.0.0.1:{port}/v1"
+    server.terminate()
+
+
+async def ask_by_hand(urls, bodies, in_flight):
+    "The same requests through the same client, and nothing kept: what no framework can beat by much."
+    left = iter(bodies)
+    async with contextlib.AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(openai.AsyncOpenAI(
+            base_url=url, api_key="none", http_client=openai.DefaultAioHttpClient(trust_env=False), max_retries=0)) for url in urls]
+        async def worker(client):
             for body in left:
                 await client.post("/chat/completions", body=body, cast_to=object)
-        await asyncio.gather(*(worker() for _ in range(IN_FLIGHT)))
+        await asyncio.gather(*(worker(clients[i % len(clients)]) for i in range(in_flight)))
 
 
 def local():
@@ -125,29 +159,95 @@ def local():
     yield f"rake {MILLION:,} people to 10 margins", fast, f"loops ({RECORDS:,} measured)", plain * MILLION / RECORDS
 
 
-def remote(url, folder):
-    "Asking: prompts, order of options, keys, store, transport, parsing; then again, from the store."
-    personas, survey = us_adults().sample(REQUESTS // 3, seed=1), presidential_election()
-    stores = iter(f"{folder}/{i}.sqlite" for i in range(9))
-    def whole(store):
-        return ask(personas, survey, ChatModel("mock", base_url=url, concurrency=IN_FLIGHT, store=store), progress=False)
-    done = f"{folder}/done.sqlite"
-    assert whole(done)["status"].eq("ok").all()
-    lines = ChatModel("mock", store=done).store.export(f"{folder}/done.jsonl").read_text().splitlines()
-    bodies = [{k: v for k, v in json.loads(line)["request"].items() if v is not None and k != "draw"} for line in lines]
-    bare, first = seconds(lambda: asyncio.run(ask_by_hand(url, bodies))), seconds(lambda: whole(next(stores)))
-    yield f"ask {REQUESTS:,} questions, server without delay", first, "bare requests", bare
-    yield "ask them again, from the store", seconds(lambda: whole(done)), "the first time", first
+def throughput(folder):
+    "Render, draw orders, key, store, send, parse and frame, beside sending alone; in turns, since the machine has other things to do."
+    personas, survey = us_adults().sample(1_000, seed=1), presidential_election()
+    for delay, in_flight in ((0, 16), (0.05, 64)):
+        with endpoint(delay) as url:
+            def whole(store, url=url, in_flight=in_flight):
+                with ChatModel("mock", base_url=url, concurrency=in_flight, store=store) as model:
+                    assert ask(personas, survey, model, progress=False)["status"].eq("ok").all()
+            done = f"{folder}/{in_flight}.sqlite"
+            whole(done)
+            lines = ChatModel("mock", store=done).store.export(f"{done}.jsonl").read_text().splitlines()
+            bodies = [_body(json.loads(line)["request"], set()) for line in lines]
+            turns = []
+            for i in range(ROUNDS):
+                by_hand = spent(partial(asyncio.run, ask_by_hand([url], bodies, in_flight)))
+                turns.append((*by_hand, *spent(partial(whole, f"{done}{i}"))))
+            bare, bare_cpu, ours, ours_cpu = (min(times) for times in zip(*turns, strict=True))
+            n = len(bodies)
+            yield {"part": f"ask, {delay * 1000:.0f} ms, {in_flight} in flight", "answers/s": n / ours, "bare loop/s": n / bare,
+                   "ratio": bare / ours, "ratios": " ".join(f"{a / b:.2f}" for a, _, b, _ in turns), "CPU ratio": bare_cpu / ours_cpu}
+    stored = seconds(lambda: whole(done), 5)
+    yield {"part": "the same from the store", "answers/s": n / stored, "bare loop/s": n / bare, "ratio": bare / stored}
+
+
+def largest_memory():
+    "Megabytes; not `getrusage`, whose figure a process inherits from the one that started it."
+    return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+
+
+def at_length(url, people, folder, pipe):
+    "One population asked three questions, answers into a folder; in a process of its own, whose largest memory is reported."
+    personas, survey = us_adults().sample(people, seed=1), presidential_election()
+    before = largest_memory()
+    model = ChatModel("mock", base_url=url, concurrency=16, store=f"{folder}/replies.sqlite")
+    first = seconds(lambda: ask(personas, survey, model, out=f"{folder}/answers", progress=False), 1)
+    sizes = [sum(p.stat().st_size for p in Path(folder).glob(pattern)) for pattern in ("replies.sqlite*", "answers/*")]
+    largest = largest_memory()
+    model.close()
+    again = seconds(lambda: ask(personas, survey, model, out=f"{folder}/again", progress=False), 1)
+    pipe.send((first, again, before, largest, *sizes))
+
+
+def scale(folder, full):
+    "The same rate, memory and disk per answer, whatever the number of personas."
+    with endpoint(0) as url:
+        for people in (1_000, 10_000, 100_000) if full else (1_000, 10_000):
+            here, there = PROCESSES.Pipe()
+            place = Path(folder, str(people))
+            place.mkdir()
+            process = PROCESSES.Process(target=at_length, args=(url, people, str(place), there))
+            process.start()
+            first, again, before, largest, store, parts = here.recv()
+            process.join()
+            n = 3 * people
+            yield {"part": f"{people:,} personas x 3 items, a folder", "answers/s": n / first, "again/s": n / again, "MB before": before,
+                   "MB at most": largest, "store bytes/answer": store / n, "Parquet bytes/answer": parts / n}
+
+
+def prefixes():
+    "Twenty life stories, six questions each, on the embedded model: one persona after the other, and shuffled."
+    writer = ChatModel("embedded", temperature=0.7, store=data_path("recorded/election_forecast.jsonl.xz"), max_requests=1)
+    stories = generate(us_adults().sample(per_state=10, seed=1).head(20), "descriptive", writer, seed=1)
+    assert stories["status"].eq("ok").sum() > 10 and writer.usage["sent"] == 0
+    more = [Item(of, f"How much do you trust {of}?", ["not at all", "a little", "a lot"]) for of in ("courts", "papers", "scientists")]
+    survey, model = presidential_election() + Survey(more), ChatModel("embedded", store=False)
+    model.complete([Request("Hello", max_tokens=1)])
+    asked = requests(stories, survey, model, seed=1)
+    bodies = [_body(_resolve(r, model.id, model.defaults), set(), embedded=True) for r in asked]
+    random.Random(1).shuffle(bodies)
+    shuffled = seconds(lambda: asyncio.run(ask_by_hand(_embedded_urls(), bodies, model.concurrency)), 1)
+    ours = seconds(lambda: ask(stories, survey, model, seed=1, progress=False), 1)
+    yield {"part": f"{len(asked)} questions to 20 personas, persona by persona", "answers/s": len(asked) / ours,
+           "shuffled/s": len(asked) / shuffled, "ratio": shuffled / ours}
 
 
 if __name__ == "__main__":
-    with socket.socket() as free, tempfile.TemporaryDirectory() as work_folder:
-        free.bind(("127.0.0.1", 0))
-        address = free.getsockname()[1]
-        free.close()
-        server = multiprocessing.get_context("spawn").Process(target=serve, args=(address,), daemon=True)
-        server.start()
-        measured = [*local(), *remote(f"http://127.0.0.1:{address}/v1", Path(work_folder))]
-        server.terminate()
-    table = pd.DataFrame(measured, columns=["part", "seconds", "beside", "its seconds"])
-    print(table.assign(ratio=table["its seconds"] / table["seconds"]).to_string(index=False, float_format="{:.3g}".format))
+    words = argparse.ArgumentParser(description=__doc__)
+    words.add_argument("what", nargs="*", choices=["parts", "engine"], help="everything, unless named")
+    words.add_argument("--full", action="store_true", help="100,000 personas as well (some minutes and 0.5 GB of disk)")
+    given = words.parse_args()
+    pd.set_option("display.width", 200, "display.max_columns", 20)
+    if "parts" in (given.what or ["parts"]):
+        table = pd.DataFrame(local(), columns=["part", "seconds", "beside", "its seconds"])
+        print(table.assign(ratio=table["its seconds"] / table["seconds"]).to_string(index=False, float_format="{:.3g}".format), flush=True)
+    if "engine" in (given.what or ["engine"]):
+        with tempfile.TemporaryDirectory() as work_folder:
+            measured = []
+            for row in chain(throughput(work_folder), scale(work_folder, given.full), prefixes()):
+                figures = (f"{k} {v:,.4g}" for k, v in row.items() if isinstance(v, float))
+                print(row["part"], *figures, sep="; ", file=sys.stderr, flush=True)
+                measured.append(row)
+        print(pd.DataFrame(measured).to_string(index=False, na_rep="", float_format="{:,.4g}".format))

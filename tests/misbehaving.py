@@ -146,7 +146,28 @@ def moved(status, where):
 
 NO_NUMBERS = '{"choices": [{"message": {"content": "A"}, "logprobs": {"content": [{"token": "A", "logprob": -0.1, "top_logprobs": %s}]}}]}'
 
+def letter(handler, body, n):
+    first = {"token": "A", "logprob": -0.1, "top_logprobs": [{"token": "A", "logprob": -0.1}, {"token": "B", "logprob": -3.0}]}
+    reply = chat("A")
+    reply["choices"][0]["logprobs"] = {"content": [first]} if body.get("logprobs") else None
+    return handler.reply(200, reply)
+
+
+def slow_letter(handler, body, n):
+    time.sleep(0.05)
+    letter(handler, body, n)
+
+
+def poison_letter(handler, body, n):
+    return handler.reply(500, problem("out of luck")) if "poison" in str(body) else letter(handler, body, n)
+
+
 MODES = {
+    "letter": letter,
+    "slow_letter": slow_letter,
+    "poison_letter": poison_letter,
+    "better": lambda h, b, n: h.reply(200, chat("The whole answer." if n else "The who", "stop" if n else "length")),
+    "wavering": lambda h, b, n: h.reply(200, chat("A" if h.total > 5 else "As an AI, I cannot vote.")),
     "busy_always": always(429, problem("slow down")),
     "busy_seconds": once(always(429, problem("slow down"), retry_after="7")),
     "busy_date": once(lambda h, b, n: h.reply(429, problem("slow down"), retry_after=formatdate(time.time() + 20, usegmt=True))),

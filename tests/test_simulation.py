@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from persona_kit.chat import ChatModel, _Call
 from persona_kit.simulation import LETTERS, aask, ask, option_order, option_probabilities, parse_choice
 from persona_kit.surveys import Item, Survey, presidential_election
 from persona_kit.tables import TableError, check
@@ -681,41 +682,29 @@ def test_probabilities_are_a_distribution(pairs, options):
 # Asking
 
 
-class Fake:
-    "A model in memory: `answer(request)` gives a text, or a dict of columns of the reply."
+class Fake(ChatModel):
+    "A model in memory: `answer(request)` gives a text, or a dict of fields of the reply."
 
     def __init__(self, answer=lambda request: "A", embedded=False):
-        self.id, self.embedded, self.answer, self.seen = "fake", embedded, answer, []
+        super().__init__("fake", base_url="http://127.0.0.1:9/v1", store=False)
+        self.embedded, self.answer, self.seen = embedded, answer, []
 
-    def complete(self, requests, *, progress=None):
+    def _call(self, progress):
+        return Conversation(self, False)
+
+
+class Conversation(_Call):
+    async def collect(self, requests, again=None):
         rows = []
         for request in requests:
-            self.seen.append(request)
-            said = self.answer(request)
-            base = {
-                "request_key": f"{hash((str(request.messages), request.seed, request.draw)):x}",
-                "model": self.id,
-                "text": "",
-                "status": "ok",
-                "finish_reason": "stop",
-                "reason": None,
-                "logprobs": None,
-                "prompt_tokens": 10,
-                "completion_tokens": 1,
-                "seconds": 0.0,
-                "stored": False,
-                "created": "",
-            }
-            rows.append(base | (said if isinstance(said, dict) else {"text": said}))
-        return pd.DataFrame(
-            rows,
-            columns=list(base)
-            if rows
-            else ["request_key", "model", "text", "status", "reason", "logprobs", "prompt_tokens", "completion_tokens"],
-        )
-
-    async def acomplete(self, requests, *, progress=None):
-        return self.complete(requests, progress=progress)
+            self.model.seen.append(request)
+            said = self.model.answer(request)
+            reply = {"text": "", "status": "ok", "finish_reason": "stop", "reason": None, "logprobs": None}
+            reply |= said if isinstance(said, dict) else {"text": said}
+            usage = {k: reply.pop(k, n) for k, n in (("prompt_tokens", 10), ("completion_tokens", 1))}
+            usage = {k: None if pd.isna(n) else n for k, n in usage.items()}
+            rows.append({"request_key": self.model.key(request), "model": "fake", "reply": reply, "usage": usage, "created": ""})
+        return rows, {row["request_key"] for row in rows}
 
 
 def people(n=4, **columns):
