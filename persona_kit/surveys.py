@@ -311,7 +311,7 @@ class Survey(Sequence):
 
     Parameters
     ----------
-    items : iterable of Item
+    items : iterable of Item, or Item
 
     Raises
     ------
@@ -319,7 +319,7 @@ class Survey(Sequence):
         If it is empty, an `item_id` stands twice, or a rule looks at an item that does not stand before it.
     """
 
-    def __init__(self, items: Iterable[Item]):
+    def __init__(self, items: Item | Iterable[Item]):
         self.items = (items,) if isinstance(items, Item) else tuple(items)
         if not self.items:
             raise ValueError("a survey needs at least one item")
