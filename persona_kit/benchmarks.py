@@ -51,20 +51,20 @@ def read_responses(path: str | Path, *, encoding: str | None = None) -> pd.DataF
     kind = _suffix(path)
     if kind in (".csv", ".tsv"):
         table = _table(path, encoding)
-        return pd.DataFrame({c: np.array([v or None for v in table[c]], dtype=object) for c in table}, index=table.index)
+        return pd.DataFrame({c: pd.Series([v or None for v in table[c]], table.index, dtype=object) for c in table})
     if kind == ".parquet":
         return read(path)
     if kind not in _STATISTICS:
         raise _error(path.name, f"answers are read from .csv, .tsv, .parquet, .sav, .dta or an OpinionQA wave folder, not from {kind or 'nothing'!r}")
     frame, meta = _labelled(path, encoding)
-    made = {c: _with_labels(frame[c], meta.variable_value_labels.get(c, {})) for c in frame}
-    return pd.DataFrame(made, index=range(1, len(frame) + 1))
+    frame.index = pd.RangeIndex(1, len(frame) + 1)
+    return pd.DataFrame({c: _with_labels(frame[c], meta.variable_value_labels.get(c, {})) for c in frame}, index=frame.index)
 
-
-def _with_labels(values: pd.Series, labels: Mapping[Any, str]) -> Any:
+# %% ../nbs/02c_benchmarks.ipynb #65056acc
+def _with_labels(values: pd.Series, labels: Mapping[Any, str]) -> pd.Series:
     if not labels:
-        return values.to_numpy()
-    return np.array([labels.get(v, None if _absent(v) else v) for v in values], dtype=object)
+        return values
+    return pd.Series([labels.get(v, None if _absent(v) else v) for v in values], values.index, dtype=object)
 
 # %% ../nbs/02c_benchmarks.ipynb #db910fd1
 def _wilson(share: np.ndarray, n: np.ndarray, ci: float) -> tuple[np.ndarray, np.ndarray]:
@@ -74,12 +74,12 @@ def _wilson(share: np.ndarray, n: np.ndarray, ci: float) -> tuple[np.ndarray, np
         half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     return np.clip(centre - half, 0, share), np.clip(centre + half, share, 1)
 
-
+# %% ../nbs/02c_benchmarks.ipynb #f6ddf4ad
 def _bare(value: Any) -> Any:
     "A value as Python writes it."
     return value.item() if isinstance(value, np.generic) else value
 
-
+# %% ../nbs/02c_benchmarks.ipynb #01cff7be
 def _weights(frame: pd.DataFrame, weight: str | None, where: Any) -> np.ndarray:
     if weight is None or (weight == "weight" and weight not in frame):
         return np.ones(len(frame))
@@ -113,7 +113,7 @@ def _groups(frame: pd.DataFrame, by: Sequence[str], groups: Any, where: Any) -> 
     table = keys.iloc[first[first.index >= 0].to_numpy()].reset_index(drop=True)
     return number, table.astype({c: object for c in by if isinstance(table[c].dtype, pd.CategoricalDtype)})
 
-
+# %% ../nbs/02c_benchmarks.ipynb #04286f71
 def _group_column(values: pd.Series, wanted: Iterable | None, name: str, where: Any) -> pd.Series:
     given = values.where(~values.map(_absent).astype(bool))
     there = list(dict.fromkeys(given.dropna()))
@@ -128,23 +128,31 @@ def _group_column(values: pd.Series, wanted: Iterable | None, name: str, where: 
 def _chosen(answers: pd.Series, item: Item, where: Any) -> tuple[np.ndarray, np.ndarray]:
     "Which options each respondent chose (n × k), and who refused."
     place = {label: k for k, label in enumerate(item.shown)}
-    rows, columns = [], []
-    for n, (row, answer) in enumerate(answers.items()):
-        if _absent(answer):
-            continue
-        labels = [answer] if item.kind == "single" else _several(answer, item, where, row)
-        for label in labels:
-            if label not in place:
-                hint = "; labels are expected and not codes, such as frame[column].map({1: 'Yes'})" if not isinstance(label, str) or label.strip("-.0123456789") == "" else ""
-                raise _error(where, f"{_bare(label)!r} is none of the options {list(item.shown)}{hint}; correct the survey or the answers", row, item.item_id)
-            rows.append(n)
-            columns.append(place[label])
     chosen = np.zeros((len(answers), len(place)), bool)
-    chosen[rows, columns] = True
+    if item.kind == "single":
+        codes, labels = pd.factorize(answers.to_numpy(dtype=object))
+        column = np.array([*(-1 if _absent(v) else place.get(v, -2) if isinstance(v, str) else -2 for v in labels), -1])[codes]
+        if (column == -2).any():
+            first = int(np.argmax(column == -2))
+            raise _strange(answers.iloc[first], item, where, answers.index[first])
+        chosen[np.flatnonzero(column >= 0), column[column >= 0]] = True
+    else:
+        for n, (row, answer) in enumerate(answers.items()):
+            for label in () if _absent(answer) else _several(answer, item, where, row):
+                if label not in place:
+                    raise _strange(label, item, where, row)
+                chosen[n, place[label]] = True
     k = len(item.options)
     return chosen[:, :k], np.asarray(chosen[:, k:].any(axis=1))
 
+# %% ../nbs/02c_benchmarks.ipynb #5bd93da4
+def _strange(label: Any, item: Item, where: Any, row: Any) -> Exception:
+    code = not isinstance(label, str) or label.strip("-.0123456789") == ""
+    hint = "; labels are expected and not codes, such as frame[column].map({1: 'Yes'})" if code else ""
+    what = f"{_bare(label)!r} is none of the options {list(item.shown)}{hint}; correct the survey or the answers"
+    return _error(where, what, row, item.item_id)
 
+# %% ../nbs/02c_benchmarks.ipynb #d2c64102
 def _several(answer: Any, item: Item, where: Any, row: Any) -> list:
     if isinstance(answer, str) and answer in item.refusals:
         return [answer]
@@ -189,7 +197,7 @@ def _attribute(frame: pd.DataFrame, by: Sequence[str], where: Any) -> pd.DataFra
     part = frame[frame["attribute"] == chosen]
     return part.rename(columns={"group": chosen}) if by else part.drop(columns="group")
 
-
+# %% ../nbs/02c_benchmarks.ipynb #c3ac4230
 def _published(frame: pd.DataFrame, survey: Survey, by: Sequence[str], groups: Any, ci: float, where: Any) -> pd.DataFrame:
     "Shares from a table of shares or counts."
     if {"attribute", "group"} <= set(frame):
@@ -299,7 +307,7 @@ def _microdata(frame: pd.DataFrame, items: Sequence[Item], by: Sequence[str], we
         raise _error(where, "nobody answered it", column=silent[0])
     return pd.concat(parts, ignore_index=True)
 
-
+# %% ../nbs/02c_benchmarks.ipynb #9e892427
 def _wave_defaults(path: Path, by: Sequence[str], weight: str | None, groups: Any, encoding: str | None) -> tuple[str | None, Any]:
     "The weight of an OpinionQA wave, and the groups that its metadata names."
     wave = re.search(r"_W(\d+)$", path.name)
@@ -317,7 +325,7 @@ BENCHMARKS = {
     "cces_2016_vote": "vote for president 2016, 44,932 voters, Cooperative Congressional Election Study, unweighted",
 }
 
-
+# %% ../nbs/02c_benchmarks.ipynb #77f5bea4
 def load_benchmark(name: str, *, by: str | None = None, groups: Sequence[str] | None = None, ci: float = 0.95) -> tuple[Survey, pd.DataFrame]:
     """Load a survey that comes with human answers.
 
@@ -345,7 +353,7 @@ def load_benchmark(name: str, *, by: str | None = None, groups: Sequence[str] | 
     survey = _shipped(data_path(f"surveys/{name}.json"))
     return survey, read_benchmark(data_path(f"surveys/{name}.csv"), survey, by=by, groups=groups, ci=ci)
 
-
+# %% ../nbs/02c_benchmarks.ipynb #2f6e12d2
 def _shipped(path: Path) -> Survey:
     return Survey(Item(**record) for record in json.loads(path.read_text(encoding="utf-8"))["items"])
 
@@ -403,7 +411,7 @@ def item_codes(item: Item) -> dict[str, float]:
     base = next(b for b in (10.0**d - 3 for d in range(2, 300)) if b > highest)
     return codes | {label: base + i for i, label in enumerate(item.refusals)}
 
-
+# %% ../nbs/02c_benchmarks.ipynb #13316d28
 def write_responses(frame: pd.DataFrame, path: str | Path, survey: Survey | Item) -> Path:
     """Write answers, one row per respondent, with their labels.
 
@@ -445,7 +453,7 @@ def _check_answers(frame: pd.DataFrame, item: Item) -> None:
             what = f"none of the options {list(item.shown)}" if item.options else f"no answer to an item of kind {item.kind!r}"
             raise _error("answers", f"{answer!r} is {what}", n, item.item_id)
 
-
+# %% ../nbs/02c_benchmarks.ipynb #b7262482
 def _variables(frame: pd.DataFrame, item: Item) -> list[tuple[str, str, list, dict, Any]]:
     "The SPSS variables of an item: name, label, values, value labels, measure."
     answers = list(frame[item.item_id])
@@ -464,7 +472,7 @@ def _variables(frame: pd.DataFrame, item: Item) -> list[tuple[str, str, list, di
 # %% ../nbs/02c_benchmarks.ipynb #9433456d
 _RESERVED = ("ALL", "AND", "BY", "EQ", "GE", "GT", "LE", "LT", "NE", "NOT", "OR", "TO", "WITH")
 
-
+# %% ../nbs/02c_benchmarks.ipynb #6478485a
 def _spss_names(names: Sequence[str]) -> dict[str, str]:
     "Names that SPSS allows, all different."
     out: dict[str, str] = {}
@@ -475,11 +483,11 @@ def _spss_names(names: Sequence[str]) -> dict[str, str]:
         out[name] = next(n for n in (plain, *(f"{plain}_{i}" for i in range(2, 10_000))) if n.casefold() not in taken)
     return out
 
-
+# %% ../nbs/02c_benchmarks.ipynb #ff7fdc6a
 def _cut(text: str, size: int) -> str:
     return text.encode("utf-8")[:size].decode("utf-8", "ignore")
 
-
+# %% ../nbs/02c_benchmarks.ipynb #cdcadb14
 def _write_sav(frame: pd.DataFrame, path: Path, survey: Survey) -> Path:
     library = _pyreadstat(path.name)
     variables = [v for c in frame.columns for v in (_variables(frame, survey[c]) if c in [i.item_id for i in survey] else [_other(frame[c], str(c))])]
@@ -498,7 +506,7 @@ def _write_sav(frame: pd.DataFrame, path: Path, survey: Survey) -> Path:
                       variable_measure={names[v[0]]: v[4] for v in variables}, missing_ranges=lost)
     return path
 
-
+# %% ../nbs/02c_benchmarks.ipynb #470f90ad
 def _other(values: pd.Series, name: str) -> tuple[str, str, list, dict, str]:
     "A column that is no item: numbers, labelled categories, or texts."
     if isinstance(values.dtype, pd.CategoricalDtype):
@@ -537,12 +545,12 @@ def codebook(survey: Survey | Item, *, style: str = "markdown") -> str:
     line = lambda row: f"| {' | '.join(map(_markdown, row))} |\n"
     return line(head) + "| --- " * len(head) + "|\n" + "".join(map(line, rows))
 
-
+# %% ../nbs/02c_benchmarks.ipynb #2b1a6020
 def _markdown(cell: str) -> str:
     text = re.sub(r"([\\`*_\[\]|~#$!])", r"\\\1", escape(cell, quote=False))
     return re.sub(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]", "<br>", text)
 
-
+# %% ../nbs/02c_benchmarks.ipynb #cd865e69
 def _codebook_lines(item: Item) -> list[tuple[str, ...]]:
     notes = [item.kind if item.kind != "single" else "ordinal" if item.ordinal else "nominal"]
     notes += [f"topic: {item.topic}"] * bool(item.topic) + [f"asked if {item.ask_if}"] * (item.ask_if is not None)

@@ -28,12 +28,12 @@ from .tables import TableError, read, write
 # %% ../nbs/02b_survey_files.ipynb #c3a81628
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe\x00\x00", "utf-32"), (b"\x00\x00\xfe\xff", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
-
+# %% ../nbs/02b_survey_files.ipynb #4b46d3ae
 def _error(where: Any, message: object, row: Any = None, column: str | None = None) -> TableError:
     place = f"{where}{'' if row is None else f', row {row}'}{'' if column is None else f', column {column!r}'}"
     return TableError(f"{place}: {message}")
 
-
+# %% ../nbs/02b_survey_files.ipynb #49770276
 def _text(path: Path, encoding: str | None) -> str:
     "The text of a file, which may be compressed with gzip."
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
@@ -79,7 +79,7 @@ REFUSALS = ("refused", "refuse", "refuse to answer", "refusal", "ref", "no answe
             "don't know / refused", "prefer not to say", "prefer not to answer", "rather not say", "skipped")
 _OPTION_FIELDS = {"values": "value", "refusals": "refusal", "exclusive": "exclusive", "directions": "direction"}
 
-
+# %% ../nbs/02b_survey_files.ipynb #257ea6c7
 @dataclass
 class _How:
     "How questions are read: which labels are refusals, and what becomes of a question that cannot be read."
@@ -105,7 +105,7 @@ class _How:
             return []
         return [] if item is None else [item]
 
-
+# %% ../nbs/02b_survey_files.ipynb #6899d33c
 def _renamed(frame: pd.DataFrame, columns: Mapping[str, str] | None, where: Any) -> pd.DataFrame:
     "The frame with our names for its columns."
     frame = frame.copy()
@@ -127,7 +127,7 @@ def _scale(options: Sequence[str], values: Sequence[float]) -> tuple[list[str], 
         options, values = [options[i] for i in places], [values[i] for i in places]
     return list(options), list(values)
 
-
+# %% ../nbs/02b_survey_files.ipynb #60378e6d
 def _made(where: Any, row: Any, how: _How, record: Mapping[str, Any]) -> Item:
     "An item from a record; refusals are picked from its options if the record does not name any."
     record = dict(record)
@@ -160,7 +160,7 @@ def _listed(cell: Any, where: Any, row: Any, column: str) -> list:
             return list(value)
     raise _error(where, f'a list such as ["Yes", "No"] is expected, got {cell[:60]!r}; or write one row per option, in a column `option`', row, column)
 
-
+# %% ../nbs/02b_survey_files.ipynb #2b1709fa
 def _float(cell: Any, where: Any, row: Any, column: str) -> float:
     try:
         return float(cell)
@@ -181,7 +181,7 @@ def _whole_rows(frame: pd.DataFrame, where: Any, how: _How) -> list[Item]:
 
     return [item for row, line in zip(frame.index, frame[names].to_dict("records"), strict=True) for item in how.each(one, row, line)]
 
-
+# %% ../nbs/02b_survey_files.ipynb #026dffa4
 def _absent(cell: Any) -> bool:
     return cell is None or (isinstance(cell, str) and not cell) or (pd.api.types.is_scalar(cell) and bool(pd.isna(cell)))
 
@@ -191,7 +191,7 @@ def _option_rows(frame: pd.DataFrame, where: Any, how: _How) -> list[Item]:
     repeated = bool({"share", "n"} & set(frame))  # human answers: the options come again for each group
     return [item for name, part in frame.groupby("item_id", sort=False, dropna=False) for item in how.each(_option_item, name, part, repeated, where, how)]
 
-
+# %% ../nbs/02b_survey_files.ipynb #edf8dd21
 def _option_item(name: Any, part: pd.DataFrame, repeated: bool, where: Any, how: _How) -> Item:
     row = part.index[0]
     if _absent(name):
@@ -204,7 +204,7 @@ def _option_item(name: Any, part: pd.DataFrame, repeated: bool, where: Any, how:
         raise _error(where, f"option {part['option'][again].iloc[0]!r} of item {name!r} stands there twice", part.index[again][0], "option")
     return _from_options(str(name), part[~again], where, how)
 
-
+# %% ../nbs/02b_survey_files.ipynb #e5b9cf44
 def _from_options(item_id: str, part: pd.DataFrame, where: Any, how: _How) -> Item:
     row = part.index[0]
     single = [f.name for f in fields(Item) if f.name in part and f.name not in ("item_id", *_OPTION_FIELDS, "options")]
@@ -239,7 +239,7 @@ def _options(part: pd.DataFrame, where: Any, how: _How) -> dict[str, Any]:
         record["exclusive"] = [o for o, c in zip(valid["option"], valid["exclusive"], strict=True) if str(c).casefold() in ("yes", "true", "1", "x")]
     return record
 
-
+# %% ../nbs/02b_survey_files.ipynb #7005453c
 def _rows(frame: pd.DataFrame, where: Any, how: _How) -> list[Item]:
     absent = [c for c in ("item_id", "text") if c not in frame]
     if absent or not {"option", "options", "kind"} & set(frame):
@@ -256,7 +256,7 @@ def _unique(pairs: Iterable[tuple[Any, Any]], where: str) -> dict:
         raise _error(where, f"the key {twice[0]!r} is given twice in one place; only one would be kept")
     return dict(pairs)
 
-
+# %% ../nbs/02b_survey_files.ipynb #af28c928
 def _json(text: str, where: str) -> Any:
     try:
         return json.loads(text, object_pairs_hook=lambda pairs: _unique(pairs, where))
@@ -291,7 +291,7 @@ def _document(data: Any, where: str, how: _How) -> list[Item]:
         raise _error(where, "a list of items is expected, or a mapping with one under `items`; each item with item_id, text and options")
     return [item for n, record in enumerate(records, 1) for item in how.each(_from_record, f"{where}, item {n}", record, how)]
 
-
+# %% ../nbs/02b_survey_files.ipynb #bf5e156f
 def _from_record(place: str, record: Mapping, how: _How) -> Item:
     given = {ALIASES.get(str(k), str(k)): v for k, v in record.items() if not _absent(v)}
     given |= {k: _float(given[k], place, None, k) for k in ("at_most", "minimum", "maximum") if k in given}
@@ -299,7 +299,7 @@ def _from_record(place: str, record: Mapping, how: _How) -> Item:
     given |= {"ask_if": _numeric(rule)} if rule is not None and not isinstance(rule, str) else {}
     return _made(place, None, how, {"item_id": "", "text": ""} | given)
 
-
+# %% ../nbs/02b_survey_files.ipynb #c315f604
 def _numeric(rule: Any) -> Any:
     "A rule whose bounds are numbers (YAML gives words)."
     if isinstance(rule, list) and all(isinstance(r, Mapping) for r in rule):
@@ -331,7 +331,7 @@ def _waves(folder: Path) -> list[Path]:
         raise _error(folder.name, f"an OpinionQA folder holds info.csv, or folders that do; this one holds {here}")
     return found
 
-
+# %% ../nbs/02b_survey_files.ipynb #38fcdef1
 def _opinionqa(folder: Path, encoding: str | None, how: _How) -> list[Item]:
     items = []
     for wave in _waves(folder):
@@ -343,7 +343,7 @@ def _opinionqa(folder: Path, encoding: str | None, how: _How) -> list[Item]:
         items += [i for row, line in zip(table.index, table.to_dict("records"), strict=True) for i in how.each(_wave_item, where, row, line, how)]
     return items
 
-
+# %% ../nbs/02b_survey_files.ipynb #cdd656fb
 def _wave_item(where: str, row: Any, line: Mapping, how: _How) -> Item:
     shown = _listed(line["references"], where, row, "references")
     positions = [_float(v, where, row, "option_ordinal") for v in _listed(line["option_ordinal"], where, row, "option_ordinal")]
@@ -361,7 +361,7 @@ def _pyreadstat(where: str):
         raise ImportError(f'{where}: SPSS and Stata files need pyreadstat: pip install "persona_kit[files]"') from None
     return pyreadstat
 
-
+# %% ../nbs/02b_survey_files.ipynb #7b65db1e
 def _labelled(path: Path, encoding: str | None, **more) -> tuple[pd.DataFrame, Any]:
     "Data and metadata of an SPSS or Stata file."
     library = _pyreadstat(path.name)
@@ -383,7 +383,7 @@ def _labelled_items(path: Path, encoding: str | None, how: _How, ordinal: Iterab
     names = meta.column_names if wanted is None else wanted
     return [item for name in names for item in how.each(_labelled_item, path.name, name, meta, how, name in ordinal, wanted is not None)]
 
-
+# %% ../nbs/02b_survey_files.ipynb #fe27a64f
 def _labelled_item(where: str, name: str, meta: Any, how: _How, ordinal: bool, needed: bool) -> Item | None:
     "The item that a variable with value labels is; none if it has fewer than two."
     labels = meta.variable_value_labels.get(name, {})
@@ -401,7 +401,7 @@ def _labelled_item(where: str, name: str, meta: Any, how: _How, ordinal: bool, n
               "refusals": [labels[c] for c in lost]}
     return _made(f"{where}, variable {name!r}", None, how, record | ({"values": codes} if scale else {}))
 
-
+# %% ../nbs/02b_survey_files.ipynb #d2df90c1
 def _lost(code: Any, meta: Any, name: str) -> bool:
     "Whether a code is declared missing."
     if isinstance(code, str):  # Stata's .a to .z, or a code of an SPSS text variable
@@ -412,7 +412,7 @@ def _lost(code: Any, meta: Any, name: str) -> bool:
 _SINGLE, _MULTIPLE = ("SAVR", "SAHR", "SACOL", "DL", "SB"), ("MAVR", "MAHR", "MACOL", "MSB")
 _SILENT = ("DB", "Timing", "Meta", "Captcha")  # they ask nothing
 
-
+# %% ../nbs/02b_survey_files.ipynb #3dd86e38
 def _plain(html: Any) -> str:
     "Text without markup."
     text = re.sub(r"<(script|style)\b.*?</\1>", "", str(html or ""), flags=re.S | re.I)
@@ -420,7 +420,7 @@ def _plain(html: Any) -> str:
     text = unescape(re.sub(r"</?[a-z!][^>]*>", "", text, flags=re.I)).replace("\xa0", " ")
     return "\n".join(filter(None, (re.sub(r"\s+", " ", line).strip() for line in text.splitlines())))
 
-
+# %% ../nbs/02b_survey_files.ipynb #75010c41
 def _choices(question: Mapping, what: str = "Choice") -> list[tuple[str, Mapping]]:
     "Choices (or answers, the columns of a matrix) by key, in the order in which they are shown."
     given = question.get(f"{what}s") or {}
@@ -428,7 +428,7 @@ def _choices(question: Mapping, what: str = "Choice") -> list[tuple[str, Mapping
     order = [str(k) for k in question.get(f"{what}Order") or given]
     return [(k, given[k]) for k in order if k in given]
 
-
+# %% ../nbs/02b_survey_files.ipynb #c87aac68
 def _label(choice: Mapping) -> str:
     return " ".join(_plain(choice.get("Display")).split("\n"))
 
@@ -451,7 +451,7 @@ def _flow(data: Mapping, where: str) -> list[str]:
     order = list(walk((payload.get("FL") or {}).get("Flow") or [])) or list(kept)
     return list(dict.fromkeys(q for block in order for q in kept[block]))
 
-
+# %% ../nbs/02b_survey_files.ipynb #59c1fc33
 def _qualtrics(data: Mapping, where: str, how: _How) -> list[Item]:
     questions = {e["PrimaryAttribute"]: e["Payload"] for e in data["SurveyElements"] if isinstance(e, Mapping) and e.get("Element") == "SQ"}
     found: dict[str, list[Item]] = {}
@@ -497,14 +497,14 @@ def _question(question: Mapping, tag: str, where: str, how: _How) -> list[Item]:
         return [_made(where, None, how, {"item_id": f"{tag}_{k}", "text": f"{text}\n{_label(c)}".strip()} | form) for k, c in rows]
     return []
 
-
+# %% ../nbs/02b_survey_files.ipynb #31a12f2d
 def _closed(question: Mapping, choices: list[tuple[str, Mapping]], how: _How) -> dict[str, Any]:
     left_out = {str(k) for k, v in (question.get("AnalyzeChoices") or {}).items() if v == "No"} if isinstance(question.get("AnalyzeChoices"), Mapping) else set()
     refused = [k in left_out or how.refuses(_label(c)) for k, c in choices]
     labels = [_label(c) for _, c in choices]
     return {"options": [o for o, r in zip(labels, refused, strict=True) if not r], "refusals": [o for o, r in zip(labels, refused, strict=True) if r]}
 
-
+# %% ../nbs/02b_survey_files.ipynb #1170a8e3
 def _entry(question: Mapping, where: str) -> dict[str, Any]:
     settings = (question.get("Validation") or {}).get("Settings") or {}
     if settings.get("ContentType") != "ValidNumber":
@@ -543,7 +543,7 @@ def _display_logic(question: Mapping, found: Mapping[str, list[Item]], questions
         return Rule.read([{name: test} for name, test in pairs]), True
     return (Rule.read(dict(pairs)), True) if len({name for name, _ in pairs}) == len(pairs) else (None, False)
 
-
+# %% ../nbs/02b_survey_files.ipynb #e855dd92
 def _term(term: Mapping, found: Mapping[str, list[Item]], questions: Mapping[str, Mapping]) -> tuple[str, Any] | None:
     place = re.fullmatch(r"q://(QID\d+)/SelectableChoice/(\w+)", str(term.get("LeftOperand") or term.get("ChoiceLocator")))
     operator = term.get("Operator")
@@ -555,14 +555,14 @@ def _term(term: Mapping, found: Mapping[str, list[Item]], questions: Mapping[str
         return None
     return item.item_id, [label] if operator == "Selected" else {"not": [label]}
 
-# %% ../nbs/02b_survey_files.ipynb #1d9dd2bb
+# %% ../nbs/02b_survey_files.ipynb #e0fe2c02
 _STATISTICS = (".sav", ".zsav", ".por", ".dta")
 
-
+# %% ../nbs/02b_survey_files.ipynb #924a9292
 def _suffix(path: Path) -> str:
     return (path.with_suffix("") if path.suffix == ".gz" else path).suffix.casefold()
 
-
+# %% ../nbs/02b_survey_files.ipynb #259efb86
 def _existing(path: Any) -> Path:
     path = Path(path)
     if not path.exists():
@@ -641,7 +641,7 @@ def _items(path: Path, wanted: Sequence[str] | None, columns: Mapping[str, str] 
         return _labelled_items(path, encoding, how, ordinal, wanted)
     raise _error(path.name, f"a file that ends in {kind or 'nothing'!r} is not read; .csv, .tsv, .json, .yaml, .parquet, .sav, .dta, .qsf, or an OpinionQA folder")
 
-
+# %% ../nbs/02b_survey_files.ipynb #61d50b68
 def _tell(where: str, how: _How) -> None:
     "Warn of questions that were skipped, and of scales that were not complete."
     if how.left_out:
@@ -649,11 +649,11 @@ def _tell(where: str, how: _How) -> None:
     if how.nominal:
         warnings.warn(f"{where}: {len(how.nominal)} items have a value for some options only and are read as nominal, such as {how.nominal[0]!r}", stacklevel=3)
 
-
+# %% ../nbs/02b_survey_files.ipynb #e2618640
 def _with_scale(item: Item) -> Item:
     return replace(item, values=tuple(range(1, len(item.options) + 1)))
 
-
+# %% ../nbs/02b_survey_files.ipynb #addcc368
 def _check_wanted(where: str, ids: Sequence[str], wanted: Iterable[str]) -> None:
     absent = [n for n in wanted if n not in ids]
     if absent:
@@ -688,13 +688,13 @@ def write_survey(survey: Survey, path: str | Path) -> Path:
         raise ValueError(f"a survey is written as .csv, .json or .parquet, not as {path.name!r}")
     return _put(path, _csv([line for item in survey for line in _lines(item)]))
 
-
+# %% ../nbs/02b_survey_files.ipynb #d45c6f02
 def _put(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(text.encode("utf-8"))
     return path
 
-
+# %% ../nbs/02b_survey_files.ipynb #c34c0e45
 def _csv(rows: Iterable[Mapping[str, Any]]) -> str:
     rows = list(rows)
     names = list(dict.fromkeys(k for row in rows for k in row))
@@ -710,7 +710,7 @@ def _record(item: Item) -> dict[str, Any]:
     row["ask_if"] = None if item.ask_if is None else json.loads(item.ask_if.to_json())
     return {k: list(v) if isinstance(v, tuple) else v for k, v in row.items() if v not in (None, ()) or k == "refusals"}
 
-
+# %% ../nbs/02b_survey_files.ipynb #8f47a4d1
 def _lines(item: Item) -> list[dict[str, Any]]:
     "One row per option; an item without options has one row."
     values = dict(zip(item.options, item.values or (), strict=False))

@@ -20,10 +20,10 @@ import pandas as pd
 
 from .tables import TableError, check, data_path
 
-# %% ../nbs/02_surveys.ipynb #5cd67efc
+# %% ../nbs/02_surveys.ipynb #3943beff
 KINDS = ("single", "multiple", "number", "text")
 
-
+# %% ../nbs/02_surveys.ipynb #5cd67efc
 @dataclass(frozen=True, repr=False)
 class Item:
     """One question.
@@ -32,7 +32,6 @@ class Item:
     ----------
     item_id : str
     text : str
-        The question as it is asked.
     options : sequence of str
         At least two, all different; their canonical order. None for a number or a text.
     values : sequence of float, optional
@@ -45,12 +44,10 @@ class Item:
         Name that the items of one battery share; see `battery`.
     ask_if : Rule, dict, list of dicts, or their JSON text, optional
         When it is asked, given earlier answers; see `Rule`.
-    exclusive : sequence of str, optional
-        Options of a multiple choice that can only be chosen alone.
-    at_most : int, optional
-        How many options of a multiple choice may be chosen.
+    exclusive, at_most : sequence of str, int; optional
+        Of a multiple choice: options that can only be chosen alone, and how many may be chosen.
     minimum, maximum : float, optional
-        Bounds of a number.
+        Of a number.
     directions : sequence of str, optional
         One word per option: the pole towards which it points.
 
@@ -124,7 +121,7 @@ def _numbers(item: Item) -> tuple[float, ...]:
         raise ValueError(f"item {item.item_id!r}: values must be finite numbers, got {list(values)}")
     return values
 
-
+# %% ../nbs/02_surveys.ipynb #1a414ca2
 def _number(item: Item, name: str) -> float | int:
     value = getattr(item, name)
     try:
@@ -164,7 +161,7 @@ def _check_labels(item: Item, where: str) -> None:
         twice = next(o for o, f in zip(item.shown, folded, strict=True) if folded.count(f) > 1)
         raise ValueError(f"{where}: option {twice!r} stands there twice")
 
-
+# %% ../nbs/02_surveys.ipynb #f8385215
 def _check_scale(item: Item, where: str) -> None:
     values = item.values or ()
     if len(values) != len(item.options):
@@ -193,7 +190,7 @@ def _check_kind(item: Item, where: str) -> None:
 def _finite(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and isfinite(float(value))
 
-
+# %% ../nbs/02_surveys.ipynb #055ff584
 def accepts(item: Item, answer: Any) -> bool:
     """Say whether something is an answer to an item.
 
@@ -278,13 +275,13 @@ def _condition(name: str, test: Any) -> tuple[str, str, tuple]:
         return name, kind, tuple(labels)
     raise ValueError(f'ask_if: the condition on {name!r} must be a list of options, {{"not": [...]}} or {{"min": ..., "max": ...}}; got {test!r}')
 
-
+# %% ../nbs/02_surveys.ipynb #0935e9e8
 def _plain_test(test: str, operands: tuple) -> Any:
     if test == "range":
         return {k: b for k, b in zip(("min", "max"), operands, strict=True) if b is not None}
     return list(operands) if test == "in" else {"not": list(operands)}
 
-
+# %% ../nbs/02_surveys.ipynb #3f0c301f
 def _in_words(name: str, test: str, operands: tuple) -> str:
     if test == "range":
         low, high = operands
@@ -295,7 +292,7 @@ def _in_words(name: str, test: str, operands: tuple) -> str:
 def _answered(answer: Any) -> bool:
     return answer is not None and not (pd.api.types.is_scalar(answer) and pd.isna(answer))
 
-
+# %% ../nbs/02_surveys.ipynb #9a27dc91
 def _holds(test: str, operands: tuple, answer: Any) -> bool:
     if not _answered(answer):
         return False
@@ -354,17 +351,13 @@ class Survey(Sequence):
         return f"Survey({len(self)} item{'s' * (len(self) != 1)}: {', '.join(i.item_id for i in self.items[:5])}{', …' * (len(self) > 5)})"
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{escape(i.item_id)}</td><td style='text-align:left'>{_escaped(i.text)}{_asked_if(i)}</td>"
-            f"<td style='text-align:left'>{'<br>'.join([*_form(i), *map(escape, i.shown)])}</td></tr>" for i in self.items)
-        return f"<table><tr><th>item_id</th><th>text</th><th>options</th></tr>{rows}</table>"
+        return "<table><tr><th>item_id</th><th>text</th><th>options</th></tr>" + "".join(map(_html, self.items)) + "</table>"
 
     def to_frame(self) -> pd.DataFrame:
         "The survey as an `items` table."
         rows = [_row(i) for i in self.items]
-        names = [f.name for f in fields(Item)]
-        used = [c for c in names[7:] if any(row[c] not in (None, []) for row in rows)]
-        return pd.DataFrame(rows, columns=[*names[:7], *used])
+        used = [f.name for n, f in enumerate(fields(Item)) if n < 7 or any(row[f.name] not in (None, []) for row in rows)]
+        return pd.DataFrame(rows, columns=used)
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame) -> "Survey":
@@ -382,13 +375,13 @@ class Survey(Sequence):
         check(frame, "items")
         return cls(_item(row, number) for number, row in enumerate(frame.to_dict("records")))
 
-# %% ../nbs/02_surveys.ipynb #c253dd06
+# %% ../nbs/02_surveys.ipynb #97cec205
 def _row(item: Item) -> dict[str, Any]:
     row = {f.name: getattr(item, f.name) for f in fields(Item)}
     row = {k: list(v) if isinstance(v, tuple) else v for k, v in row.items()}
     return row | {"ask_if": None if item.ask_if is None else item.ask_if.to_json()}
 
-
+# %% ../nbs/02_surveys.ipynb #c253dd06
 def _item(row: dict, number: int) -> Item:
     def given(name):
         value = row.get(name)
@@ -405,11 +398,18 @@ def _item(row: dict, number: int) -> Item:
 def _escaped(text: str) -> str:
     return escape(text).replace("\n", "<br>")
 
+# %% ../nbs/02_surveys.ipynb #5667ceae
+def _html(item: Item) -> str:
+    "A row of a survey's table."
+    options = "<br>".join([*_form(item), *map(escape, item.shown)])
+    left = "style='text-align:left'"
+    return f"<tr><td>{escape(item.item_id)}</td><td {left}>{_escaped(item.text)}{_asked_if(item)}</td><td {left}>{options}</td></tr>"
 
+# %% ../nbs/02_surveys.ipynb #7c5f11e8
 def _asked_if(item: Item) -> str:
     return "" if item.ask_if is None else f"<br><i>asked if {_escaped(str(item.ask_if))}</i>"
 
-
+# %% ../nbs/02_surveys.ipynb #3a4280d4
 def _form(item: Item) -> list[str]:
     "What is to be filled in, in words, where it is not one of the options."
     low, high = (None if b is None else f"{b:g}" for b in (item.minimum, item.maximum))
@@ -485,7 +485,7 @@ def applicable(survey: Survey, answers: Mapping[str, Any]) -> list[Item]:
             known |= {item.item_id: answers[item.item_id]} if _answered(answers.get(item.item_id)) else {}
     return items
 
-
+# %% ../nbs/02_surveys.ipynb #8278c98f
 def asked_before(survey: Survey, item_id: str, answers: Mapping[str, Any]) -> list[tuple[Item, Any]]:
     """List what a person was asked before an item and answered.
 
@@ -504,7 +504,7 @@ def asked_before(survey: Survey, item_id: str, answers: Mapping[str, Any]) -> li
     before = place[survey[item_id].item_id]
     return [(i, answers[i.item_id]) for i in applicable(survey, answers) if place[i.item_id] < before and _answered(answers.get(i.item_id))]
 
-
+# %% ../nbs/02_surveys.ipynb #b2690dd4
 def rounds(survey: Survey) -> list[list[Item]]:
     """Group the items so that a rule only looks at items of earlier groups.
 
@@ -590,7 +590,7 @@ def party(label: str) -> str:
 # %% ../nbs/02_surveys.ipynb #23498898
 TOPICS = ("climate", "consumer_choice", "education", "entertainment", "technology")
 
-
+# %% ../nbs/02_surveys.ipynb #77ff7cfb
 @cache
 def _topics() -> dict[str, Any]:
     return json.loads(data_path("surveys/topics.json").read_text(encoding="utf-8"))
@@ -624,7 +624,7 @@ def topic_survey(topic: str | Iterable[str] = TOPICS) -> Survey:
         raise ValueError(f"no topic {unknown[0]!r}; there are {', '.join(TOPICS)}")
     return Survey(Item(**item, topic=name) for name in names for item in _topics()[name]["items"])
 
-
+# %% ../nbs/02_surveys.ipynb #31b64e2a
 def topic_poles(topic: str) -> dict[str, str]:
     "What the two poles of a topic stand for, by the word used in `directions`."
     return dict(_topics()[topic_survey(topic)[0].topic]["poles"])
