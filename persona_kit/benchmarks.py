@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .survey_files import (_STATISTICS, _absent, _check_wanted, _csv, _error, _existing, _float, _labelled, _listed, _put, _pyreadstat, _renamed, _suffix,
+from .survey_files import (NOT_ASKED, _STATISTICS, _absent, _bare_label, _check_wanted, _csv, _error, _existing, _float, _labelled, _listed, _put, _pyreadstat, _renamed, _suffix,
                                       _table)
 from .surveys import Item, Survey, accepts
 from .tables import check, data_path, read, write
@@ -51,6 +51,8 @@ def read_responses(path: str | Path, *, encoding: str | None = None) -> pd.DataF
     kind = _suffix(path)
     if kind in (".csv", ".tsv"):
         table = _table(path, encoding)
+        notes = len(table) > 1 and any('"ImportId"' in v for v in table.iloc[1])  # a Qualtrics export has two more header rows
+        table = table.iloc[2:] if notes else table
         return pd.DataFrame({c: pd.Series([v or None for v in table[c]], table.index, dtype=object) for c in table})
     if kind == ".parquet":
         return read(path)
@@ -64,7 +66,8 @@ def read_responses(path: str | Path, *, encoding: str | None = None) -> pd.DataF
 def _with_labels(values: pd.Series, labels: Mapping[Any, str]) -> pd.Series:
     if not labels:
         return values
-    return pd.Series([labels.get(v, None if _absent(v) else v) for v in values], values.index, dtype=object)
+    known = {c: None if _bare_label(label) in NOT_ASKED else label for c, label in labels.items()}
+    return pd.Series([known.get(v, None if _absent(v) else v) for v in values], values.index, dtype=object)
 
 # %% ../nbs/02c_benchmarks.ipynb #db910fd1
 def _wilson(share: np.ndarray, n: np.ndarray, ci: float) -> tuple[np.ndarray, np.ndarray]:

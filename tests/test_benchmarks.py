@@ -194,6 +194,27 @@ def test_a_csv_of_answers(tmp_path):
             read_benchmark(tmp_path / "a.csv", SURVEY["q"], by="sex")
 
 
+def test_an_export_of_qualtrics(tmp_path):
+    text = 'StartDate,q\nStart,"How\nmany?"\n"{""ImportId"":""startDate""}","{""ImportId"":""QID1""}"\n2024,None\n2024,"a, b"\n2024,\n'
+    (tmp_path / "a.csv").write_text(text, encoding="utf-8")
+    assert read_responses(tmp_path / "a.csv")["q"].tolist() == ["None", "a, b", None]
+    assert cells(read_benchmark(tmp_path / "a.csv", SURVEY["q"]))["share"].tolist() == [0.5, 0.5, 0]
+    (tmp_path / "a.csv").write_text(text.replace("2024,None", "2024,Nil"), encoding="utf-8")
+    with pytest.raises(TableError, match="a.csv, row 4, column 'q': 'Nil' is none"):
+        read_benchmark(tmp_path / "a.csv", SURVEY["q"])
+
+
+def test_who_was_not_asked_did_not_refuse(tmp_path):
+    pyreadstat = pytest.importorskip("pyreadstat")
+    labels = {1.0: "Yes", 2.0: "No", -1.0: "-1. Inapplicable", -9.0: "-9. Refused"}
+    people = pd.DataFrame({"q": [1.0, 2.0, 1.0, -1.0, -1.0, -9.0], "w": [1.0] * 6})
+    pyreadstat.write_sav(people, str(tmp_path / "a.sav"), variable_value_labels={"q": labels})
+    survey = read_survey(tmp_path / "a.sav")
+    assert survey["q"].shown == ("Yes", "No", "-9. Refused")
+    table = read_benchmark(tmp_path / "a.sav", survey, weight="w")
+    assert table["n"].iloc[0] == 3 and table["refused"].iloc[0] == 0.25
+
+
 def test_where_no_answers_are(tmp_path):
     with pytest.raises(FileNotFoundError, match="no file"):
         read_responses(tmp_path / "a.csv")

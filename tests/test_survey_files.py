@@ -478,11 +478,20 @@ def test_stata(tmp_path):
         frame,
         str(tmp_path / "a.dta"),
         column_labels={"q": "Well, “so”?"},
-        variable_value_labels={"q": {1: "None", 2: "a, b", "a": "Not asked"}},
-        missing_user_values={"q": ["a"]},
+        variable_value_labels={"q": {1: "None", 2: "a, b", "a": "Would not say", "i": ".i:  Inapplicable"}},
+        missing_user_values={"q": ["a", "i"]},
     )
-    assert read_survey(tmp_path / "a.dta")["q"] == Item("q", "Well, “so”?", ["None", "a, b"], refusals=["Not asked"])
+    assert read_survey(tmp_path / "a.dta")["q"] == Item("q", "Well, “so”?", ["None", "a, b"], refusals=["Would not say"])
     assert read_survey(tmp_path / "a.dta", ordinal="all")["q"].values == (1, 2)
+
+
+def test_words_for_refusals_in_many_spellings(tmp_path):
+    for label in ("-9. Refused", ".d:  Do not know", "(VOL.) Refused", "DON’T KNOW (Vol.)", "dk.", "99: No answer", "Refused/Web blank"):
+        text = json.dumps([{"item_id": "q", "text": "Q?", "options": ["Yes", "1. No", label]}])
+        assert read_survey(put(tmp_path / "a.json", text))["q"].refusals == (label,), label
+    for label in ("Not sure", "Neither", "None", "NA", "No", "Other"):
+        text = json.dumps([{"item_id": "q", "text": "Q?", "options": ["Yes", "Perhaps", label]}])
+        assert read_survey(put(tmp_path / "a.json", text))["q"].refusals == ()
 
 
 def test_old_spss_encodings(tmp_path):
