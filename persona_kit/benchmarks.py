@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .survey_files import (NOT_ASKED, _STATISTICS, _absent, _bare_label, _check_wanted, _csv, _error, _existing, _float, _labelled, _listed, _put, _pyreadstat, _renamed, _suffix,
-                                      _table)
+from persona_kit.survey_files import (
+    _STATISTICS, NOT_ASKED, _absent, _bare_label, _check_wanted, _csv, _error, _existing, _float, _labelled, _listed, _put, _pyreadstat, _renamed,
+    _suffix, _table,
+)
 from .surveys import Item, Survey, accepts
 from .tables import check, data_path, read, write
 
@@ -178,7 +180,7 @@ def _counted(frame: pd.DataFrame, item: Item, number: np.ndarray, groups: pd.Dat
     sums, squares, n = total(answered, weights), total(answered, weights**2), total(answered, np.ones(len(frame)))
     kept = np.flatnonzero(n)
     effective = sums[kept] ** 2 / squares[kept]
-    lost = total(refused, weights)[kept]
+    lost = total(refused, weights)[kept] if item.refusals else np.full(len(kept), np.nan)
     shares = np.column_stack([total(answered & chosen[:, k], weights)[kept] / sums[kept] for k in range(len(item.options))])
     low, high = _wilson(shares, effective[:, None], ci)
     out = groups.iloc[np.repeat(kept, len(item.options))].reset_index(drop=True)
@@ -200,13 +202,14 @@ def _attribute(frame: pd.DataFrame, by: Sequence[str], where: Any) -> pd.DataFra
     part = frame[frame["attribute"] == chosen]
     return part.rename(columns={"group": chosen}) if by else part.drop(columns="group")
 
-# %% ../nbs/02c_benchmarks.ipynb #c3ac4230
-def _published(frame: pd.DataFrame, survey: Survey, by: Sequence[str], groups: Any, ci: float, where: Any) -> pd.DataFrame:
+# %% ../nbs/02c_benchmarks.ipynb #7c2257e7
+def _published(frame: pd.DataFrame, items: Sequence[Item], by: Sequence[str], groups: Any, ci: float, where: Any) -> pd.DataFrame:
     "Shares from a table of shares or counts."
     if {"attribute", "group"} <= set(frame):
         frame = _attribute(frame, by, where)
+    frame = frame.assign(item_id=frame["item_id"].astype(str))
     number, table = _groups(frame, by, groups, where)
-    _check_wanted(str(where), list(dict.fromkeys(frame["item_id"])), [i.item_id for i in survey])
+    _check_wanted(str(where), list(dict.fromkeys(frame["item_id"])), [i.item_id for i in items])
     measure = "share" if "share" in frame else "n"
     values = np.array([_float(v, where, row, measure) for row, v in frame[measure].items()])
     if (values < 0).any() or not np.isfinite(values).all():
@@ -215,7 +218,7 @@ def _published(frame: pd.DataFrame, survey: Survey, by: Sequence[str], groups: A
     people = np.array([_float(v, where, row, "n") for row, v in frame["n"].items()]) if "n" in frame else np.full(len(frame), np.nan)
     places = {key: rows for key, rows in pd.Series(np.arange(len(frame))).groupby([frame["item_id"].to_numpy(), number])}
     parts = [_one_published(item, g, frame.iloc[rows], values[rows], people[rows], measure, table.iloc[[g]], ci, where)
-             for item in survey for g in range(len(table)) if (rows := places.get((item.item_id, g))) is not None]
+             for item in items for g in range(len(table)) if (rows := places.get((item.item_id, g))) is not None]
     return pd.concat([p for p in parts if p is not None] or [pd.DataFrame()], ignore_index=True)
 
 # %% ../nbs/02c_benchmarks.ipynb #08202c97
@@ -230,7 +233,7 @@ def _one_published(item: Item, number: int, part: pd.DataFrame, values: np.ndarr
         raise _error(where, f"{part['option'].iloc[row]!r} is none of the options {list(item.shown)}; correct the survey or the table", part.index[row], "option")
     given = dict(zip(part["option"], values, strict=True))
     sums = np.array([given.get(o, 0.0) for o in item.options])
-    lost = sum(given.get(o, 0.0) for o in item.refusals)
+    lost = sum(given.get(o, 0.0) for o in item.refusals) if item.refusals else np.nan
     if not sums.sum() > 0:
         return None
     n = sums.sum() if measure == "n" else people.max()
@@ -238,7 +241,9 @@ def _one_published(item: Item, number: int, part: pd.DataFrame, values: np.ndarr
     low, high = _wilson(share, np.array(n), ci)
     out = group.iloc[np.zeros(len(share), int)].reset_index(drop=True)
     out.insert(0, "item_id", item.item_id)
-    return out.assign(option=list(item.options), share=share, n=pd.array([n] * len(share), dtype="Float64").astype("Int64"), low=low, high=high, n_effective=n, refused=lost / (lost + sums.sum()))
+    count = pd.array([n] * len(share), dtype="Float64").astype("Int64")
+    refused = lost / (lost + sums.sum())
+    return out.assign(option=list(item.options), share=share, n=count, low=low, high=high, n_effective=n, refused=refused)
 
 # %% ../nbs/02c_benchmarks.ipynb #c37d61b0
 def read_benchmark(source: str | Path | pd.DataFrame, survey: Survey | Item, *, by: str | Sequence[str] | None = None, weight: str | None = "weight",
@@ -268,7 +273,7 @@ def read_benchmark(source: str | Path | pd.DataFrame, survey: Survey | Item, *, 
     -------
     DataFrame
         A distributions table: item_id, columns of `by`, option, share (0–1), n (people with a valid answer), low, high, n_effective, and
-        refused (share of refusals among all answers). Shares of a multiple choice are of people and need not add up to 1.
+        refused (share of refusals among all answers; NaN for an item that has none). Shares of a multiple choice are of people and need not add up to 1.
 
     Raises
     ------
@@ -292,7 +297,7 @@ def read_benchmark(source: str | Path | pd.DataFrame, survey: Survey | Item, *, 
         left = [i.item_id for i in survey if i not in closed]
         warnings.warn(f"numbers and texts have no shares of options; left out: {', '.join(left)}", stacklevel=2)
     if {"item_id", "option"} <= set(frame) and {"share", "n"} & set(frame):
-        return check(_published(frame, Survey(closed), keys, groups, ci, where), "distributions")
+        return check(_published(frame, closed, keys, groups, ci, where), "distributions")
     return check(_microdata(frame, closed, keys, weight, groups, ci, where), "distributions")
 
 # %% ../nbs/02c_benchmarks.ipynb #f66bac5e
@@ -441,11 +446,16 @@ def write_responses(frame: pd.DataFrame, path: str | Path, survey: Survey | Item
     if path.suffix == ".parquet":
         return write(frame, path)
     if path.suffix == ".csv":
-        plain = lambda v: "" if _absent(v) else v if isinstance(v, str) else json.dumps(list(v), ensure_ascii=False) if isinstance(v, list | tuple | np.ndarray) else v
-        return _put(path, _csv({str(k): plain(v) for k, v in row.items()} for row in frame.to_dict("records")))
+        return _put(path, _csv({str(k): _cell(v) for k, v in row.items()} for row in frame.to_dict("records")))
     if path.suffix not in (".sav", ".zsav"):
         raise ValueError(f"answers are written as .sav, .csv or .parquet, not as {path.name!r}")
     return _write_sav(frame, path, survey)
+
+# %% ../nbs/02c_benchmarks.ipynb #0f8a467a
+def _cell(value: Any) -> Any:
+    "A value for a CSV: nothing for a missing one, JSON for a list."
+    listed = isinstance(value, list | tuple | np.ndarray)
+    return json.dumps(list(value), ensure_ascii=False) if listed else "" if _absent(value) else value
 
 # %% ../nbs/02c_benchmarks.ipynb #8d61a98f
 def _check_answers(frame: pd.DataFrame, item: Item) -> None:
@@ -497,7 +507,8 @@ def _write_sav(frame: pd.DataFrame, path: Path, survey: Survey) -> Path:
     names = _spss_names([v[0] for v in variables])
     long = [(v[0], label) for v in variables for label in v[3].values() if len(label.encode("utf-8")) > 120]
     if long:
-        raise ValueError(f"{path.name}: SPSS cuts value labels after 120 bytes, and {long[0][1][:60]!r}… of {long[0][0]!r} is longer; shorten it, or write .parquet or .csv")
+        raise ValueError(f"{path.name}: SPSS cuts value labels after 120 bytes, and {long[0][1][:60]!r}… of {long[0][0]!r} is longer; "
+                         "shorten it, or write .parquet or .csv")
     changed = [f"{a!r} is {b!r}" for a, b in names.items() if a != b] + [f"the text of {v[0]!r} is cut" for v in variables if len(v[1].encode("utf-8")) > 255]
     if changed:
         warnings.warn(f"{path.name}: SPSS allows less: {', '.join(changed[:5])}{', …' * (len(changed) > 5)}; the codebook has the originals", stacklevel=3)

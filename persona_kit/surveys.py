@@ -398,10 +398,11 @@ def _item(row: dict, number: int) -> Item:
 def _escaped(text: str) -> str:
     return escape(text).replace("\n", "<br>")
 
-# %% ../nbs/02_surveys.ipynb #5667ceae
+# %% ../nbs/02_surveys.ipynb #d36115d3
 def _html(item: Item) -> str:
     "A row of a survey's table."
-    options = "<br>".join([*_form(item), *map(escape, item.shown)])
+    poles = [f" <i>({escape(d)})</i>" for d in item.directions] + [""] * len(item.shown)
+    options = "<br>".join([*_form(item), *(escape(o) + pole for o, pole in zip(item.shown, poles, strict=False))])
     left = "style='text-align:left'"
     return f"<tr><td>{escape(item.item_id)}</td><td {left}>{_escaped(item.text)}{_asked_if(item)}</td><td {left}>{options}</td></tr>"
 
@@ -616,7 +617,7 @@ def topic_survey(topic: str | Iterable[str] = TOPICS) -> Survey:
 
     References
     ----------
-    Li, Chen, Namkoong, Peng (2025), arXiv 2503.16527, section 4, for the topics. The questions are not theirs.
+    Li, Chen, Namkoong, Peng (2025), arXiv 2503.16527, for the topics. The questions are not theirs.
     """
     names = [topic] if isinstance(topic, str) else list(topic)
     unknown = [n for n in names if n not in TOPICS]

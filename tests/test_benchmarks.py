@@ -175,6 +175,17 @@ def test_a_survey_that_does_not_fit():
         read_benchmark(frame(age=30), Item("age", "?", kind="number"))
 
 
+def test_rules_do_not_matter_to_what_was_answered():
+    survey = Survey([Item("age", "?", kind="number"), Item("q", "?", ["None", "More"], ask_if={"age": {"min": 18}})])
+    people = pd.DataFrame({"age": [20, 30, 10], "q": ["None", "More", None]})
+    counts = pd.DataFrame({"item_id": "q", "option": ["None", "More"], "n": [1, 1]})
+    for source in (people, counts):
+        with pytest.warns(UserWarning, match="left out: age"):
+            assert read_benchmark(source, survey)["share"].tolist() == [0.5, 0.5]
+    numbered = pd.DataFrame({"item_id": [1, 1], "option": ["None", "More"], "n": [1, 3]})
+    assert read_benchmark(numbered, Item("1", "?", ["None", "More"]))["share"].tolist() == [0.25, 0.75]
+
+
 # Files
 
 

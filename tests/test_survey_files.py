@@ -4,6 +4,7 @@ import ast
 import gzip
 import json
 import os
+import sys
 import warnings
 from pathlib import Path
 
@@ -748,6 +749,13 @@ def test_nothing_is_ever_evaluated():
         if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
     }
     assert not called & {"eval", "exec", "compile", "__import__"}
+
+
+@pytest.mark.parametrize("module, name", [("pyreadstat", "a.sav"), ("pyreadstat", "a.dta"), ("yaml", "a.yaml")])
+def test_a_library_that_is_not_installed_is_named(tmp_path, monkeypatch, module, name):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match=rf'{name}: .* pip install "persona_kit\[files\]"'):
+        read_survey(put(tmp_path / name, "- x"))
 
 
 # Real files

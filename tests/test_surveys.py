@@ -292,6 +292,7 @@ def test_all_kinds_through_a_frame_and_a_file(tmp_path):
     assert list(presidential_election().to_frame()) == list(frame)[:7]
     assert hash(survey["why"]) and repr(survey["vote"]).startswith("Item(item_id='vote', text='Did you vote?', options=('Yes', 'No'), ref")
     html = survey._repr_html_()
+    assert "Yes <i>(up)</i><br>No <i>(down)</i>" in html
     assert "asked if vote is not Yes; or age is at most 20 and m is C" in html and "a number, 18 to 110" in html and "(at most 2)" in html
 
 
