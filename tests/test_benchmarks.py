@@ -574,6 +574,25 @@ def test_real_microdata_with_weights():
 
 
 @needs_shared
+def test_kishs_formula_beside_linearisation():
+    raw = read_responses(SHARED / "pew_dec2013_excerpt.csv.gz")
+    raw["weight"] = raw["weight"].astype(float)
+    ratios = []
+    for question in ("q1", "q45"):
+        item = Item(question, "?", ["Approve", "Disapprove"], refusals=["Don't know/Refused (VOL.)"])
+        for by in (None, "party", "sex", "recage", "receduc"):
+            table = read_benchmark(raw, item, by=by)
+            for row in table[(table["option"] == "Approve") & (table["n"] >= 50)].to_dict("records"):
+                part = raw[raw[question].isin(item.options) & (True if by is None else raw[by] == row.get(by))]
+                residual = part["weight"] * ((part[question] == "Approve") - row["share"])
+                linear = np.sqrt((residual**2).sum()) / part["weight"].sum()
+                ratios.append(np.sqrt(row["share"] * (1 - row["share"]) / row["n_effective"]) / linear)
+    assert (
+        len(ratios) == 30 and round(min(ratios), 2) == 0.89 and round(max(ratios), 2) == 1.0 and round(float(np.median(ratios)), 3) == 0.995
+    )
+
+
+@needs_shared
 def test_real_anes_and_global_opinions():
     vote = Item("vote_pres", "For whom did you vote?", ["dem", "rep", "third"])
     table = read_benchmark(SHARED / "anes_cdf_1952_2020_weighted.csv.gz", vote, by=["year", "race"], groups={"year": ["2012", "2016"]})
