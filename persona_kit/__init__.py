@@ -10,7 +10,9 @@ from importlib import import_module
 _WHERE = {
     "tables": ("STATES", "TableError", "check", "data_path", "read", "write"),
     "population": ("Population", "diagnostics", "electorate", "rake", "us_adults"),
-    "surveys": ("Item", "Survey", "party", "presidential_election"),
+    "surveys": ("Item", "Survey", "party", "presidential_election", "topic_survey"),
+    "survey_files": ("read_survey", "write_survey"),
+    "benchmarks": ("load_benchmark", "read_benchmark", "read_responses", "write_responses"),
     "chat": ("ChatModel", "ReplyStore", "Request"),
     "personas": ("TIERS", "render"),
     "generation": ("generate", "agenerate"),

@@ -728,6 +728,9 @@ _COLUMNS = ["persona_id", "item_id", "draw", "option", "probabilities", "missing
 # %% ../nbs/06_simulation.ipynb #615103ff
 def _check_letters(survey: Survey) -> None:
     for item in survey:
+        if item.kind != "single" or item.ask_if is not None:
+            what = f"is of kind {item.kind!r}" if item.kind != "single" else f"is asked only if {item.ask_if}"
+            raise ValueError(f"item {item.item_id!r} {what}; single choices that everybody is asked can be asked so far, leave it out")
         if len(item.shown) > len(LETTERS):
             raise ValueError(f"item {item.item_id!r} has {len(item.shown)} options; at most {len(LETTERS)} can be lettered")
 

@@ -102,3 +102,13 @@ def test_the_elections_build_repeats(tmp_path):
                    env={**os.environ, "PYTHONPATH": str(ROOT)})
     for name in ("president_by_state.csv", "electors.csv"):
         assert (folder / name).read_bytes() == (ROOT / "data" / "elections" / name).read_bytes()
+
+
+@pytest.mark.skipif(not (SHARED / "surveys").is_dir(), reason=f"no source figures in {SHARED}; set PERSONA_KIT_SHARED")
+def test_the_surveys_build_repeats(tmp_path):
+    shutil.copytree(ROOT / "data" / "surveys", tmp_path / "data" / "surveys", ignore=shutil.ignore_patterns("*.csv"))
+    shutil.copy(ROOT / "data" / "build_surveys.py", tmp_path / "data")
+    subprocess.run([sys.executable, "data/build_surveys.py", str(SHARED)], cwd=tmp_path, check=True,
+                   env={**os.environ, "PYTHONPATH": str(ROOT)})
+    for name in ("gss_2018_spending.csv", "cces_2016_vote.csv"):
+        assert (tmp_path / "data" / "surveys" / name).read_bytes() == (ROOT / "data" / "surveys" / name).read_bytes()

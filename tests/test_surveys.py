@@ -4,7 +4,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from persona_kit.surveys import CANDIDATES, Item, Survey, party, presidential_election
+from persona_kit.surveys import (
+    CANDIDATES,
+    TOPICS,
+    Item,
+    Rule,
+    Survey,
+    accepts,
+    applicable,
+    asked_before,
+    battery,
+    party,
+    presidential_election,
+    rounds,
+    topic_poles,
+    topic_survey,
+)
 from persona_kit.tables import TableError, read, write
 
 
@@ -191,3 +206,175 @@ def test_the_ballots(anonymous):
 )
 def test_party(label, side):
     assert party(label) == side
+
+
+# Kinds
+
+
+@pytest.mark.parametrize(
+    "kind, words",
+    [
+        ({"kind": "ranking"}, "unknown kind 'ranking'; one of single, multiple"),
+        ({"kind": "number"}, "options belongs to items of kind single or multiple"),
+        ({"kind": "number", "options": [], "minimum": 5, "maximum": 5}, "minimum must be below"),
+        ({"kind": "number", "options": [], "minimum": np.inf}, "minimum must be a finite number"),
+        ({"kind": "number", "options": [], "minimum": True}, "minimum must be a finite number"),
+        ({"kind": "number", "options": [], "maximum": "9"}, "maximum must be a finite number, got '9'"),
+        ({"minimum": 1}, "minimum belongs to items of kind number"),
+        ({"at_most": 1}, "at_most belongs to items of kind multiple"),
+        ({"exclusive": ["No"]}, "exclusive belongs to items of kind multiple"),
+        ({"kind": "multiple", "exclusive": ["None"]}, "exclusive option 'None' is none of its options"),
+        ({"kind": "multiple", "exclusive": "No"}, "exclusive must be a list of texts"),
+        ({"kind": "multiple", "at_most": 0}, "at_most must be a whole number of at least 1, got 0"),
+        ({"kind": "multiple", "at_most": 1.5}, "whole number"),
+        ({"kind": "multiple", "values": [1, 2]}, "values belongs to items of kind single"),
+        ({"kind": "multiple", "options": ["One"]}, "at least two options"),
+        ({"kind": "text", "options": [], "directions": ["left"]}, "directions belongs"),
+        ({"directions": ["left"]}, "directions must be one word per option, 2 of them"),
+        ({"directions": ["left", " "]}, "directions must be one word per option"),
+        ({"ask_if": {}}, "ask_if must be a dict such as"),
+        ({"ask_if": "vote == 'Yes'"}, "ask_if must be a dict such as.*got \"vote == 'Yes'\""),
+        ({"ask_if": "__import__('os').remove('x')"}, "ask_if must be a dict"),
+        ({"ask_if": 3}, "ask_if must be a dict"),
+        ({"ask_if": [{"vote": ["Yes"]}, {}]}, "ask_if must be a dict"),
+        ({"ask_if": {"vote": []}}, "condition on 'vote' must be a list of options"),
+        ({"ask_if": {"vote": [1]}}, "condition on 'vote' must be"),
+        ({"ask_if": {"age": {"min": "18"}}}, "condition on 'age' must be"),
+        ({"ask_if": {"age": {"min": None}}}, "condition on 'age' must be"),
+        ({"ask_if": {"age": {"min": 18, "not": ["x"]}}}, "condition on 'age' must be"),
+    ],
+)
+def test_a_kind_that_does_not_fit(kind, words):
+    with pytest.raises(ValueError, match=words) as e:
+        Item(**{"item_id": "q7", "text": "Well?", "options": ["Yes", "No"]} | kind)
+    assert "q7" in str(e.value)
+
+
+def several(**more):
+    return Item("m", "Which?", ["A, or B", "None", "C"], kind="multiple", refusals=["Rather not say"], **more)
+
+
+@pytest.mark.parametrize(
+    "item, yes, no",
+    [
+        (Item("s", "?", ["A", "B"], refusals=["R"]), ["A", "R"], ["a", "C", ["A"], None, float("nan"), 1, ""]),
+        (several(), [["C"], ["A, or B", "C"], [], ("None",), np.array(["C"]), "Rather not say"], ["C", ["D"], ["C", "C"], None, 2]),
+        (several(exclusive=["None"], at_most=1), [["None"], ["C"]], [["None", "C"], ["A, or B", "C"]]),
+        (Item("n", "?", kind="number", minimum=0, maximum=10, refusals=["R"]), [0, 10.0, np.int64(3), "R"],
+         [-1, 11, "3", True, None, float("nan"), float("inf"), [3]]),
+        (Item("n", "?", kind="number"), [-1e9, 0.5], ["", None]),
+        (Item("t", "?", kind="text", refusals=["R"]), ["None", "R", "a\nb"], ["", "  ", None, 3, ["x"]]),
+    ],
+)
+def test_what_is_an_answer(item, yes, no):
+    assert all(accepts(item, a) for a in yes) and not any(accepts(item, a) for a in no)
+
+
+def panel():
+    return Survey(
+        [
+            Item("vote", "Did you vote?", ["Yes", "No"], refusals=["Refused"]),
+            Item("age", "How old are you?", kind="number", minimum=18, maximum=110),
+            several(ask_if={"vote": ["Yes"]}, exclusive=["None"], at_most=2),
+            Item("why", "Why?", kind="text", ask_if=[{"vote": {"not": ["Yes"]}}, {"age": {"max": 20}, "m": ["C"]}], topic="t"),
+            Item("more", "And?", ["Yes", "No"], ask_if={"why": ["None"]}, directions=["up", "down"], values=[1, 0]),
+        ]
+    )
+
+
+def test_all_kinds_through_a_frame_and_a_file(tmp_path):
+    moods = battery("b", "How often?", {"é": "calm", "2": "None"}, ["Never", "Often"], refusals=["NA"], topic="mood")
+    survey = panel() + moods + topic_survey()
+    frame = survey.to_frame()
+    assert list(frame)[:7] == ["item_id", "text", "options", "values", "refusals", "topic", "kind"] and len(list(frame)) == 14
+    assert Survey.from_frame(frame).items == survey.items
+    assert Survey.from_frame(read(write(frame, tmp_path / "items.parquet", "items"), "items")).items == survey.items
+    assert list(presidential_election().to_frame()) == list(frame)[:7]
+    assert hash(survey["why"]) and repr(survey["vote"]).startswith("Item(item_id='vote', text='Did you vote?', options=('Yes', 'No'), ref")
+    html = survey._repr_html_()
+    assert "Yes <i>(up)</i><br>No <i>(down)</i>" in html
+    assert "asked if vote is not Yes; or age is at most 20 and m is C" in html and "a number, 18 to 110" in html and "(at most 2)" in html
+
+
+@pytest.mark.parametrize(
+    "answers, asked",
+    [
+        ({}, ["vote", "age"]),
+        ({"vote": "Yes"}, ["vote", "age", "m"]),
+        ({"vote": "No"}, ["vote", "age", "why"]),
+        ({"vote": "Refused"}, ["vote", "age", "why"]),
+        ({"vote": None}, ["vote", "age"]),
+        ({"vote": float("nan")}, ["vote", "age"]),
+        ({"vote": "Yes", "age": 19, "m": ["C", "A, or B"]}, ["vote", "age", "m", "why"]),
+        ({"vote": "Yes", "age": 21, "m": ["C"]}, ["vote", "age", "m"]),
+        ({"vote": "Yes", "age": "19", "m": ["C"]}, ["vote", "age", "m"]),
+        ({"vote": "Yes", "age": 19, "m": []}, ["vote", "age", "m"]),
+        ({"vote": "No", "why": "None"}, ["vote", "age", "why", "more"]),
+        ({"vote": "Yes", "why": "None"}, ["vote", "age", "m"]),  # an answer to what was not asked counts for nothing
+    ],
+)
+def test_who_is_asked_what(answers, asked):
+    assert [i.item_id for i in applicable(panel(), answers)] == asked
+
+
+def test_memory_and_rounds():
+    said = {"vote": "Yes", "age": 19, "m": ["C"], "why": "so", "more": "Yes"}
+    assert [(i.item_id, a) for i, a in asked_before(panel(), "why", said)] == [("vote", "Yes"), ("age", 19), ("m", ["C"])]
+    assert [i.item_id for i, _ in asked_before(panel(), "more", said)] == ["vote", "age", "m", "why"]
+    assert asked_before(panel(), "vote", said) == []
+    with pytest.raises(KeyError, match="no item 'x'"):
+        asked_before(panel(), "x", said)
+    assert [[i.item_id for i in r] for r in rounds(panel())] == [["vote", "age"], ["m"], ["why"], ["more"]]
+    assert [len(r) for r in rounds(presidential_election())] == [3]
+
+
+@pytest.mark.parametrize(
+    "rule, words",
+    [
+        ({"x": ["Yes"]}, "'z' is asked depending on 'x', which is not in the survey; add it before, or drop the rule"),
+        ({"z": ["Yes"]}, "does not stand before it"),
+        ({"last": ["Yes"]}, "does not stand before it"),
+        ({"vote": ["yes"]}, "has no option 'yes'; it has \\['Yes', 'No', 'Refused'\\]"),
+        ({"m": {"not": ["D"]}}, "has no option 'D'"),
+        ({"vote": {"min": 3}}, "is of kind 'single'; min and max go with a number"),
+        ({"age": ["Yes"]}, "is of kind 'number'; min and max go"),
+    ],
+)
+def test_a_rule_that_cannot_hold(rule, words):
+    item = Item("z", "?", ["Yes", "No"], ask_if=rule)
+    with pytest.raises(ValueError, match=words):
+        Survey([*panel()[:3], item, Item("last", "?", ["Yes", "No"])])
+
+
+def test_a_part_of_a_survey():
+    assert [i.item_id for i in panel()[["vote", "m"]]] == ["vote", "m"]
+    with pytest.raises(ValueError, match="'m' is asked depending on 'vote', which is not in the survey"):
+        panel()[2:]
+
+
+def test_rules_read_back():
+    several = [{"a": {"not": ["x"]}}, {"b": {"min": 1}, "c": {"max": 2.5}}]
+    for given in ({"a": ["x", "y"]}, {"a": "x"}, several, {"d": {"min": 0, "max": 1}}):
+        rule = Rule.read(given)
+        assert Rule.read(rule.to_json()) == rule == Rule.read(rule) and str(rule)
+    words = "b is at least 1 and c is at most 2.5 and d is 0 to 1"
+    assert str(Rule.read({"b": {"min": 1}, "c": {"max": 2.5}, "d": {"min": 0, "max": 1}})) == words
+
+
+# Topics
+
+
+def test_the_topics_are_balanced():
+    assert len(topic_survey()) == 30 and len({i.text for i in topic_survey()}) == 30
+    for topic in TOPICS:
+        survey = topic_survey(topic)
+        assert len(survey) == 6 and {i.topic for i in survey} == {topic} and not any(i.ordinal or i.refusals for i in survey)
+        poles = topic_poles(topic)
+        assert len(poles) == 2 and all(len(i.options) == 2 and set(i.directions) == set(poles) for i in survey)
+        assert [i.directions[0] for i in survey].count(next(iter(poles))) == 3
+        length = {p: sum(len(o) for i in survey for o, d in zip(i.options, i.directions, strict=True) if d == p) for p in poles}
+        assert max(length.values()) < 1.25 * min(length.values())  # neither pole has the longer answers
+    with pytest.raises(ValueError, match="no topic 'sports'; there are climate"):
+        topic_survey("sports")
+    with pytest.raises(ValueError, match="no topic 'sports'"):
+        topic_poles("sports")
