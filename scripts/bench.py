@@ -1,11 +1,13 @@
-"""Speed of the parts, as ratios measured in one run: each part beside the plain way to do the same thing (`make bench`, about a minute)."""
+"""Speed of the parts, as ratios measured in one run: each beside the plain way to do the same (`make bench`, about two minutes)."""
 import asyncio
 import json
 import multiprocessing
 import random
+import re
 import socket
 import tempfile
 import time
+from collections import Counter
 from itertools import accumulate
 from pathlib import Path
 
@@ -19,7 +21,9 @@ from persona_kit.chat import ChatModel
 from persona_kit.population import _us_cells, rake, us_adults
 from persona_kit.simulation import ask
 from persona_kit.surveys import presidential_election
+from persona_kit.text import diversity, marked_words, near_duplicates
 
+NARRATIVES, LENGTH = 100_000, 80
 PEOPLE, RECORDS, REQUESTS, IN_FLIGHT = 10_000, 20_000, 1_500, 16
 MILLION, TEN = 1_000_000, ["state", "sex", "age_group", "race_ethnicity", "education", "marital_status", "citizenship", "employment_status",
                            "health_insurance", "disability"]
@@ -125,6 +129,27 @@ def local():
     yield f"rake {MILLION:,} people to 10 margins", fast, f"loops ({RECORDS:,} measured)", plain * MILLION / RECORDS
 
 
+def counted_by_text(texts, groups):
+    "Words of two groups counted one text at a time: what any comparison of words has to do at least."
+    counts = {g: Counter() for g in set(groups)}
+    for text, group in zip(texts, groups, strict=True):
+        counts[group].update(re.findall(r"[^\W\d_]+", text.lower()))
+    return counts
+
+
+def written():
+    "Measures of narratives, beside a mere count of their words."
+    rng = np.random.default_rng(1)
+    words = np.array(["".join(w) for w in np.array(list("abcdefghij"))[rng.integers(0, 10, (20_000, 6))]])
+    often = 1 / np.arange(1, len(words) + 1)
+    texts = [" ".join(row) for row in words[rng.choice(len(words), (NARRATIVES, LENGTH), p=often / often.sum())]]
+    people = pd.DataFrame({"persona_id": range(NARRATIVES), "text": texts, "group": rng.choice(["a", "b"], NARRATIVES)})
+    plain = seconds(lambda: counted_by_text(texts, people["group"]), times=1)
+    for name, measure in (("marked words", lambda: marked_words(people, "group")), ("diversity", lambda: diversity(people, "group")),
+                          ("near-duplicates", lambda: near_duplicates(people))):
+        yield f"{name} of {NARRATIVES:,} narratives of {LENGTH} words", seconds(measure, times=1), "a count of the words", plain
+
+
 def remote(url, folder):
     "Asking: prompts, order of options, keys, store, transport, parsing; then again, from the store."
     personas, survey = us_adults().sample(REQUESTS // 3, seed=1), presidential_election()
@@ -147,7 +172,7 @@ if __name__ == "__main__":
         free.close()
         server = multiprocessing.get_context("spawn").Process(target=serve, args=(address,), daemon=True)
         server.start()
-        measured = [*local(), *remote(f"http://127.0.0.1:{address}/v1", Path(work_folder))]
+        measured = [*local(), *written(), *remote(f"http://127.0.0.1:{address}/v1", Path(work_folder))]
         server.terminate()
     table = pd.DataFrame(measured, columns=["part", "seconds", "beside", "its seconds"])
     print(table.assign(ratio=table["its seconds"] / table["seconds"]).to_string(index=False, float_format="{:.3g}".format))
