@@ -99,13 +99,14 @@ def test_persona_text_needs_no_model_and_writes_its_tables(tmp_path, monkeypatch
 
 def test_persona_text_compares_two_of_several_groups(tmp_path):
     other = {"states": ["CA", "TX", "NY", "FL", "AL", "AZ"], "n_boot": 50, "tiers": ["meta", "descriptive"], "groups": "race_ethnicity",
-             "between": ["White, not Hispanic", "Hispanic"], "store": str(tmp_path / "replies.sqlite")}
+             "between": ["White", "Hispanic"], "store": str(tmp_path / "replies.sqlite")}
     folder = run("persona_text", other, out=tmp_path / "runs", progress=False)
     marked = pd.read_parquet(folder / "tables" / "marked_words.parquet")
-    assert marked["first"].unique().tolist() == ["White, not Hispanic"] and marked["second"].unique().tolist() == ["Hispanic"]
+    assert marked["first"].unique().tolist() == ["White"] and marked["second"].unique().tolist() == ["Hispanic"]
 
 
-@pytest.mark.parametrize("wrong, words", [({"tiers": ["descriptive"]}, "must hold 'meta'"), ({"groups": "age"}, "groups")])
+@pytest.mark.parametrize("wrong, words", [({"tiers": ["descriptive"]}, "must hold 'meta'"), ({"groups": "age"}, "groups"),
+                                          ({"groups": "education"}, "between must name two"), ({"between": ["Male", "X"]}, "between must")])
 def test_persona_text_refuses(tmp_path, wrong, words):
     with pytest.raises((ValueError, RunError), match=words):
         run("persona_text", {"states": ["WY"], "store": str(tmp_path / "replies.sqlite"), **wrong}, out=tmp_path / "runs", progress=False)
