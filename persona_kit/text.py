@@ -318,7 +318,7 @@ def score_drift(scores: pd.DataFrame, measures: str | Sequence[str] | None = Non
     References
     ----------
     Rao, Wu, Yue (1992) for the draws; Hesterberg (2015), "What Teachers Should Know About the Bootstrap", The American Statistician
-    69(4), section 3.3, for the widened level.
+    69(4), for the widened level.
     """
     chosen = _score_columns(scores, measures)
     _check_level(ci, n_boot)
@@ -518,6 +518,17 @@ def _scatter(part: sparse.csr_array, scale: np.ndarray | None, sizes: list[np.nd
     total = part.sum(0) * h - sum(b * s.sum() for s, b in zip(sizes, miss, strict=True))
     return np.maximum(np.asarray(square - 2 * cross + rest).ravel() - np.asarray(total).ravel() ** 2 / n, 0) * n / max(n - 1, 1)
 
+# %% ../nbs/09_text.ipynb #1eda646c
+def _chance(parts: Sequence[sparse.csr_array], rate: np.ndarray, paired: bool) -> np.ndarray:
+    "Standard deviation of the difference of two rates if the labels of the texts were exchanged at random (within personas, if paired)."
+    sizes = [np.asarray(m.sum(1)).ravel() for m in parts]
+    total, n = [s.sum() for s in sizes], [int((s > 0).sum()) for s in sizes]
+    part, size = (parts[0] / total[0] - parts[1] / total[1], sizes[0] / total[0] - sizes[1] / total[1]) if paired else (
+        parts[0] + parts[1], sizes[0] + sizes[1])
+    square = np.asarray(part.multiply(part).sum(0)).ravel() - 2 * rate * (part.T @ size) + rate**2 * (size @ size)
+    factor = 1.0 if paired else (1 / total[0] + 1 / total[1]) ** 2 * n[0] * n[1] / (sum(n) * max(sum(n) - 1, 1))
+    return np.sqrt(np.maximum(square, 0) * factor)
+
 # %% ../nbs/09_text.ipynb #9bacbad8
 def _two_groups(series: pd.Series, groups, between, frame) -> tuple[np.ndarray, tuple[str, str]]:
     "0 for the first group, 1 for the second, −1 for neither, and their names."
@@ -567,15 +578,13 @@ def _evidence(corpus: _Corpus, counts: sparse.csr_array, rows: list[np.ndarray],
     alpha, alpha0 = _prior(prior, corpus, y[0] + y[1], prior_size)
     hit = [1 / (k + alpha) for k in y]
     miss = [1 / (k.sum() + alpha0 - k - alpha) for k in y]
-    rate = [k / k.sum() for k in y]
     paired = bool(np.isin(cluster_of[rows[0]], cluster_of[rows[1]]).any())
     spread = _spread(by_cluster, [h + m for h, m in zip(hit, miss, strict=True)], miss, paired)
-    apart = _spread(by_cluster, [np.full(len(k), 1 / k.sum()) for k in y], [r / k.sum() for r, k in zip(rate, y, strict=True)], paired)
-    alone = np.sqrt(sum(k / k.sum() ** 2 for k in y))        # no text differs from the others: as if words were independent
+    chance = _chance(by_cluster, (y[0] + y[1]) / (y[0].sum() + y[1].sum()), paired)
     in_texts = [np.bincount(counts[r].tocsr().indices, minlength=len(alpha)) for r in rows]
     return pd.DataFrame({"word": corpus.vocabulary, "log_odds": np.log(miss[0] / hit[0]) - np.log(miss[1] / hit[1]),
                          "model": np.sqrt(hit[0] + hit[1]), "spread": spread,
-                         "t": (rate[0] - rate[1]) / np.where(apart > 1e-6 * alone, apart, np.maximum(alone, 1e-300)),
+                         "t": np.divide(y[0] / y[0].sum() - y[1] / y[1].sum(), chance, out=np.zeros(len(alpha)), where=chance > 1e-15),
                          "count_first": y[0].astype(int), "count_second": y[1].astype(int), "texts_first": in_texts[0],
                          "texts_second": in_texts[1]})
 
@@ -608,7 +617,7 @@ def marked_words(texts, groups, *, between: tuple | None = None, prior=None, pri
     -------
     DataFrame
         One row per word, from the most marked of the first group to that of the second: word, group (that it marks), log_odds (δ), z (Monroe's),
-        low, high (of δ), t and p (do the rates differ, with texts as the sample), q (p adjusted by Benjamini and Hochberg over the words listed), count_first, count_second, texts_first, texts_second, first, second (names of the groups). Among the words with q < 0.05
+        low, high (of δ), t and p (do the rates differ, if labels of texts are exchanged), q (p adjusted by Benjamini and Hochberg over the words listed), count_first, count_second, texts_first, texts_second, first, second (names of the groups). Among the words with q < 0.05
         about one in twenty is expected to be false, taken over such analyses, not in each.
 
     Raises
@@ -916,7 +925,7 @@ def near_duplicates(texts, threshold: float = 0.8, *, shingle: int = 3, n_perm: 
 
     References
     ----------
-    Broder (1997), "On the Resemblance and Containment of Documents", section 3. Leskovec, Rajaraman, Ullman (2020), "Mining of Massive
+    Broder (1997), "On the Resemblance and Containment of Documents". Leskovec, Rajaraman, Ullman (2020), "Mining of Massive
     Datasets", section 3.4, for the index.
     """
     if not 0 < threshold <= 1 or shingle < 1:

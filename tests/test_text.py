@@ -325,13 +325,17 @@ def test_q_is_benjamini_and_hochbergs():
     np.testing.assert_allclose(np.sort(found["q"]), by_hand[::-1])
 
 
-def test_labels_of_a_coin_mark_no_more_than_chance():
+@pytest.mark.parametrize("share", [0.5, 0.1])
+def test_labels_drawn_at_random_mark_no_more_than_chance(share):
     rng = np.random.default_rng(20)
-    series = texts(rng, 200, repeat=0.5)
-    null = pd.concat([marked_words(series, rng.permutation(["a", "b"] * 100), min_texts=5) for _ in range(60)])
-    common = null[null["texts_first"] + null["texts_second"] >= 30]
-    assert 0.04 < (common["p"] < 0.05).mean() < 0.06 and (null["p"] < 0.05).mean() < 0.06
-    assert (null["z"].abs() > 1.96).mean() > 0.1                # z takes repetition for evidence
+    series, labels = texts(rng, 300, repeat=0.5), np.where(np.arange(300) < 300 * share, "a", "b")
+    null = pd.concat([marked_words(series, rng.permutation(labels)) for _ in range(80)])
+    holding = null["texts_first"] + null["texts_second"]
+    assert 0.035 < (null["p"] < 0.05)[holding >= 50].mean() < 0.06
+    for least in (2, 5, 10, 20):                                # rare words, of unequal groups too
+        assert (null["p"] < 0.05)[(holding >= least) & (holding < 2.5 * least)].mean() < 0.055
+        assert (null["p"] < 0.001)[(holding >= least) & (holding < 2.5 * least)].mean() < 0.0025
+    assert (null["z"].abs() > 1.96)[holding >= 50].mean() > 0.1     # z takes repetition for evidence
 
 
 def test_a_word_of_all_texts_of_one_group_is_marked():
@@ -359,18 +363,21 @@ def test_the_spread_over_texts_is_that_of_a_bootstrap(paired):
     found = module._evidence(corpus, corpus.counts(), [np.arange(n), np.arange(n, 2 * n)], frame["persona_id"].to_numpy(), None, None)
     alpha0 = corpus.lengths.mean()
     alpha = alpha0 * counts.sum(0) / counts.sum()
-    draws, drawn = [], []
+    draws = []
     for _ in range(600):
         one = rng.integers(0, n, n)
-        a, b = counts[:n][one], counts[n:][one if paired else rng.integers(0, n, n)]
-        draws.append(odds_of(a, b, alpha, alpha0))
-        drawn.append((a.sum(0), b.sum(0)))
+        draws.append(odds_of(counts[:n][one], counts[n:][one if paired else rng.integers(0, n, n)], alpha, alpha0))
     often = counts.sum(0) > 150
     ratio = found["spread"].to_numpy()[often] / np.std(draws, axis=0)[often]
     assert often.sum() > 10 and 0.9 < ratio.mean() < 1.1 and np.all((ratio > 0.8) & (ratio < 1.2))
-    rates = [np.std([a / a.sum() - b / b.sum() for a, b in drawn], axis=0)[often]]
-    wanted = (counts[:n].sum(0) / counts[:n].sum() - counts[n:].sum(0) / counts[n:].sum())[often] / rates[0]
-    np.testing.assert_allclose(found["t"].to_numpy()[often], wanted, atol=0.15 * np.abs(wanted).max())
+    exchanged = []
+    for _ in range(1500):
+        swap = rng.random(n) < 0.5
+        order = np.concatenate([np.where(swap, np.arange(n, 2 * n), np.arange(n)), np.where(swap, np.arange(n), np.arange(n, 2 * n))])
+        rows = counts[order if paired else rng.permutation(2 * n)]
+        exchanged.append(rows[:n].sum(0) / rows[:n].sum() - rows[n:].sum(0) / rows[n:].sum())
+    apart = counts[:n].sum(0) / counts[:n].sum() - counts[n:].sum(0) / counts[n:].sum()
+    np.testing.assert_allclose(found["t"].to_numpy()[often], apart[often] / np.std(exchanged, axis=0)[often], rtol=0.1)
     apart = module._evidence(corpus, corpus.counts(), [np.arange(n), np.arange(n, 2 * n)], np.arange(2 * n), None, None)["spread"]
     narrower = (found["spread"] / apart)[often].mean()
     assert narrower < 0.85 if paired else narrower == 1
