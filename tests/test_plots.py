@@ -13,7 +13,18 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from persona_kit.plots import TIER_COLORS, diagnostics_plot, drift_plot, forecast_plot, state_map, state_maps, summary_plot
+from persona_kit.plots import (
+    TIER_COLORS,
+    diagnostics_plot,
+    drift_plot,
+    forecast_plot,
+    sentiment_plot,
+    state_map,
+    state_maps,
+    summary_plot,
+    word_cloud,
+    words_plot,
+)
 from persona_kit.population import diagnostics, us_adults
 from persona_kit.tables import STATES, TableError, data_path
 
@@ -295,3 +306,71 @@ def test_diagnostics_plot_refuses():
         diagnostics_plot({})
     with pytest.raises(TableError, match="difference"):
         diagnostics_plot(samplers()["census"].drop(columns="difference"))
+
+
+def a_score_drift(measures=("polarity", "compound"), tiers=("objective_tabular", "descriptive"), difference=(0.0, 0.3), half=0.1):
+    rows = [(t, m, d) for t, d in zip(tiers, difference, strict=True) for m in measures]
+    frame = pd.DataFrame(rows, columns=["tier", "measure", "difference"])
+    return frame.assign(low=frame["difference"] - half, high=frame["difference"] + half, reference="meta", generator="a model", n_pairs=50)
+
+
+def marked(t=(5.0, 3.0, 1.0, -1.0, -4.0), q=(0.001, 0.01, 0.5, 0.5, 0.01)):
+    n = len(t)
+    frame = pd.DataFrame({"word": [f"word{i}" for i in range(n)], "t": t, "q": q, "log_odds": np.divide(t, 2), "texts_first": range(n),
+                          "texts_second": range(n), "first": "women", "second": "men"})
+    return frame.assign(group=np.where(frame["t"] > 0, "women", "men"), low=frame["log_odds"] - 1, high=frame["log_odds"] + 1)
+
+
+def test_a_sentiment_plot_says_which_tiers_differ():
+    figure = sentiment_plot(a_score_drift())
+    figure.canvas.draw()
+    assert head(figure) == "Polarity (TextBlob): above meta in 1 of 2 tiers Compound, whole text (VADER): above meta in 1 of 2 tiers"
+    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["objective tabular", "descriptive"]
+    assert "a model" in figure.get_supxlabel() and "50 people" in figure.get_supxlabel()
+    assert "not clearly off meta in any of 2 tiers" in head(sentiment_plot(a_score_drift(["polarity"], half=1)))
+    assert "below meta in 1" in head(sentiment_plot(a_score_drift(["polarity"], difference=(0, -0.5))))
+    assert sum(ax.get_visible() for ax in sentiment_plot(a_score_drift(["polarity", "compound", "subjectivity"])).axes) == 3
+    missing = a_score_drift()
+    missing.loc[0, ["difference", "low", "high"]] = np.nan
+    sentiment_plot(missing).canvas.draw()
+
+
+def test_a_words_plot_fills_what_holds():
+    ax = words_plot(marked(), 2)
+    ax.figure.canvas.draw()
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["word0  0 | 0", "word1  1 | 1", "word3  3 | 3", "word4  4 | 4"]
+    dots = [line for line in ax.lines if line.get_marker() == "o"]
+    assert [d.get_markerfacecolor() == d.get_color() for d in dots] == [True, True, False, True]
+    assert head(ax) == "Of 5 words, 2 mark women and 1 mark men (q < 0.05)"
+    assert "No word tells women from men beyond chance" in head(words_plot(marked(q=[0.5] * 5)))
+    assert len(words_plot(marked(t=(5.0, 4.0, 3.0, 2.0, 1.0)), 3).get_yticks()) == 3          # nothing marks the other side
+    assert r"\$x" in words_plot(marked().assign(first="$x$", group="$x$")).get_xlabel()
+
+
+def test_a_word_cloud_repeats_and_leaves_function_words_out():
+    texts = ["the old house and the sea", "an old man", "the sea, the sea"]
+    one, two = word_cloud(texts), word_cloud(texts)
+    assert head(one) == "Most frequent: sea (42.9%), old (28.6%), house (14.3%) of 7 words that are no function words"
+    assert np.array_equal(one.images[0].get_array(), two.images[0].get_array())
+    assert not np.array_equal(one.images[0].get_array(), word_cloud(texts, seed=1).images[0].get_array())
+    assert head(word_cloud(pd.Series({"the": 9, "sea": 1, "sky": 3}), exclude=("sky",))).startswith("Most frequent: sea (100.0%)")
+
+
+@pytest.mark.parametrize("call, words", [
+    (lambda: sentiment_plot(a_score_drift().drop(columns="low")), "missing column 'low'"),
+    (lambda: sentiment_plot(a_score_drift().head(0)), "no rows"),
+    (lambda: words_plot(marked().drop(columns="q")), "missing column 'q'"), (lambda: words_plot(marked(), 0), "at least 1"),
+    (lambda: words_plot(marked().assign(t="high")), "must be numeric"), (lambda: word_cloud(["the of and", "a"]), "no word is left"),
+    (lambda: word_cloud(pd.Series({"sea": 0})), "no word is left"), (lambda: word_cloud([None]), "missing or empty"),
+    (lambda: word_cloud(["sea", 3]), "row 1 .* holds 3")])
+def test_figures_of_texts_refuse(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+def test_a_word_cloud_without_the_extra(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "wordcloud", None)
+    with pytest.raises(ImportError, match=r'pip install "persona_kit\[text\]"'):
+        word_cloud(["a sea"])
