@@ -698,7 +698,7 @@ class _Progress:
     def __init__(self, used: dict[str, float], show: bool | None):
         self.used, self.before = used, dict(used)
         self.total = self.done = self.stored = 0
-        self.start, self.last = time.monotonic(), 0.0
+        self.start, self.last, self.drawn = time.monotonic(), 0.0, -1.0
         self.bar: Any = None
         self.show = os.environ.get("PERSONA_KIT_PROGRESS", "1") != "0" if show is None else show
         self.patience = 2.0 if show else 30.0
@@ -718,19 +718,23 @@ class _Progress:
 
     def update(self, n: int = 1) -> None:
         self.done += n
-        if not self.show:
-            return
-        from tqdm import tqdm
-
-        if self.bar is None and sys.stderr.isatty():
-            self.bar = tqdm(total=self.total, initial=self.stored, unit="reply", delay=self.delay, leave=self.leave)
         elapsed = time.monotonic() - self.start
+        if not self.show or elapsed - self.drawn < 0.1:
+            return
+        self.drawn = elapsed
+        if self.bar is None and sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self.bar = tqdm(total=self.total, initial=self.stored, unit="reply", delay=self.delay, leave=self.leave)
         if self.bar is not None:
-            self.bar.set_postfix_str(self.spent(), refresh=False)
-            self.bar.update(n)
+            self.draw()
         elif elapsed - self.last >= self.patience:
             self.last = elapsed
             print(self.line(elapsed), file=sys.stderr, flush=True)
+
+    def draw(self) -> None:
+        self.bar.set_postfix_str(self.spent(), refresh=False)
+        self.bar.update(self.stored + self.done - self.bar.n)
 
     def spent(self) -> str:
         "Failures, tokens and money of this call so far."
@@ -749,6 +753,7 @@ class _Progress:
 
     def close(self) -> None:
         if self.bar is not None:
+            self.draw()
             self.bar.close()
 
 # %% ../nbs/03_chat.ipynb #2da02cb4
@@ -796,12 +801,11 @@ class _Call:
         self.model, self.start, self.expected = model, time.monotonic(), False
         self.progress = _Progress(model._usage, progress)
         self.waiting: asyncio.Queue[list[_Asked] | None] = asyncio.Queue()  # each worker takes the next group
-        self.unsaved: list[tuple[_Asked, dict, tuple]] = []
-        self.arrived, self.saved, self.stopped = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.stopped = asyncio.Event()
         self.answered = self.failures = 0  # failures in a row
         self.stop: ChatError | None = None
         self.engine: asyncio.Task[None] | None = None
-        self.closed = self.interrupted = False
+        self.interrupted = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -1224,20 +1228,13 @@ async def _engine(call: _Call) -> None:
             for client, _, _ in clients:
                 await stack.enter_async_context(client)
             async with asyncio.TaskGroup() as group:
-                group.create_task(_saver(call))
-                async with asyncio.TaskGroup() as workers:
-                    for i in range(model.concurrency):
-                        workers.create_task(_worker(call, pool, i))
-                call.closed = True
-                call.arrived.set()
+                for i in range(model.concurrency):
+                    group.create_task(_worker(call, pool, i))
     except BaseExceptionGroup as errors:
         first: BaseException = errors
         while isinstance(first, BaseExceptionGroup):
             first = first.exceptions[0]
         raise first from None
-    finally:
-        if call.unsaved:
-            _saved(call, call.unsaved, _store_put(model.store, [line for _, _, line in call.unsaved]))
     if call.stop is not None:
         kept = f" ({call.answered} replies of this call are stored; the same call goes on from there)" if call.answered else ""
         raise ChatError(f"{_place(model)}: {call.stop}{kept}")
@@ -1293,9 +1290,6 @@ async def _worker(call: _Call, pool: _Pool, number: int) -> None:
     model, usual = call.model, number % len(pool.clients)
     while (group := await call.waiting.get()) is not None:
         for asked in group:
-            while len(call.unsaved) >= 2 * model.concurrency + 50:  # the disk is slower than the model
-                call.saved.clear()
-                await call.saved.wait()
             while call.stop is None and 0 < model._under_way >= int(model._width):  # the endpoint is busy: some workers wait
                 await call.pause(0.05)
             row = None if call.stop else await _within_budget(call, pool, usual, asked)
@@ -1305,37 +1299,15 @@ async def _worker(call: _Call, pool: _Pool, number: int) -> None:
 
 
 def _arrived(call: _Call, asked: _Asked, row: dict) -> None:
-    if row["reply"]["status"] in _KEPT:
+    "Store a reply before it is used. Another process may have been first; then its reply is the one that counts."
+    model, kept = call.model, row["reply"]["status"] in _KEPT
+    if kept:
         line = (asked.attempt, asked.key, row["model"], asked.text, _canonical(row["reply"]), _canonical(row["usage"]), row["created"])
-        call.unsaved.append((asked, row, line))
-        call.arrived.set()
-    else:
-        asked.finish(row)
-        call.model._usage["failed"] += 1
-        call.progress.update()
-
-# %% ../nbs/03_chat.ipynb #32d71bb4
-async def _saver(call: _Call) -> None:
-    "Store in one commit what has arrived since the last; a reply counts from then on."
-    while not call.closed or call.unsaved:
-        await call.arrived.wait()
-        call.arrived.clear()
-        group = call.unsaved[:]
-        if group:
-            new = await asyncio.to_thread(_store_put, call.model.store, [line for _, _, line in group])
-            _saved(call, group, new)
-            call.progress.update(len(group))
-        if not call.closed:
-            await asyncio.sleep(0.01)
-
-
-def _saved(call: _Call, group: list[tuple[_Asked, dict, tuple]], new: int) -> None:
-    "Another process may have been first; then its replies are the ones that count."
-    stored = _store_get(call.model.store, [asked.key for asked, _, _ in group], _SHORT) if new < len(group) else {}
-    for asked, row, _ in group:
-        asked.finish(stored.get(asked.key) or row)
-    del call.unsaved[: len(group)]
-    call.saved.set()
+        if not _store_put(model.store, [line]):
+            row = _store_get(model.store, [asked.key], _SHORT).get(asked.key) or row
+    asked.finish(row)
+    model._usage["failed"] += not kept
+    call.progress.update()
 
 # %% ../nbs/03_chat.ipynb #3a8a82cc
 def _expected(resolved: dict) -> tuple[int, int]:

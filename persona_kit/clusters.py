@@ -24,7 +24,7 @@ from .batch import _write
 from persona_kit.chat import (
     ChatError, ChatModel, ReplyStore, _canonical, _cost, _expected, _Pacer, _Progress, _store_rows, _urls, _without_secrets,
 )
-from .simulation import _COLUMNS, _with_text, ask, requests
+from .simulation import _typed, _with_text, ask, requests
 from .surveys import Item, Survey
 from .tables import check, row_seeds, write
 
@@ -273,13 +273,9 @@ def _frame(personas: pd.DataFrame, numbers: np.ndarray, parts: dict[int, pa.Tabl
     place = np.concatenate([np.repeat(at := np.flatnonzero(numbers == shard), len(part) // len(at)) for shard, part in parts.items()])
     order = np.argsort(place, kind="stable")
     data = dict(zip(_ANSWERED.names, (c.to_pylist() for c in pa.concat_tables(parts.values()).take(order).columns), strict=True))
-    about = [c for c in ("persona_id", "tier", "generator", "state", "weight") if c in personas]
-    people, place = personas[about].to_dict("records"), place[order]
-    data |= {c: [people[i].get(c) for i in place] for c in ("persona_id", "tier", "generator", *about)}
-    data |= {"simulator": [model.id] * len(place), "mode": [mode] * len(place)}
-    columns = [*_COLUMNS, *[c for c in ("state", "weight") if c in personas]]
-    kinds = {"prompt_tokens": "Int64", "completion_tokens": "Int64", "option": "str", "reason": "str", "request_key": "str"}
-    return check(pd.DataFrame({c: data[c] for c in columns}, columns=columns).astype(kinds), "answers")
+    carried = [c for c in ("persona_id", "tier", "generator", "state", "weight") if c in personas]
+    data |= {c: pd.Series(personas[c].tolist()).take(place[order]).array for c in carried} | {"simulator": model.id, "mode": mode}
+    return _typed(data, carried, len(place))
 
 # %% ../nbs/06b_clusters.ipynb #20f9be41
 @contextlib.contextmanager
@@ -422,7 +418,8 @@ def _collected(ray: Any, study: _Study, personas: pd.DataFrame, numbers: np.ndar
     "The answers by shard, unless they go to files."
     parts: dict[int, pa.Table] = {}
     problems: dict[int, str] = {}
-    rows, done, answered, bar = _rows(personas, numbers, study, model), 0, 0, _Progress(len(personas) * len(study.survey) * study.how["draws"], progress)
+    rows, done, answered, bar = _rows(personas, numbers, study, model), 0, 0, _Progress(model._usage, progress)
+    bar.expect(len(personas) * len(study.survey) * study.how["draws"])
     for told in _handed_out(ray, rows, study):
         usage, shard, done = json.loads(told["usage"]), told["shard"], done + (told["problem"] is None)
         _count(model, usage)

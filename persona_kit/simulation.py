@@ -767,8 +767,11 @@ def _table(study: _Study, start: int, stop: int, said: list[tuple]) -> pd.DataFr
     columns |= {c: study.column(c).take(who).array for c in carried}
     columns |= {"item_id": np.tile(np.repeat(np.array(items, dtype=object), study.draws), people),
                 "draw": np.tile(np.arange(study.draws), people * len(items)), "simulator": study.model.id, "mode": study.mode}
-    columns.setdefault("generator", None)
-    frame = pd.DataFrame(columns, columns=[*_COLUMNS, *(c for c in ("state", "weight") if c in carried)], index=range(len(said)))
+    return _typed(columns, carried, len(said))
+
+
+def _typed(columns: dict[str, Any], carried: list[str], n: int) -> pd.DataFrame:
+    frame = pd.DataFrame({"generator": None, **columns}, columns=[*_COLUMNS, *(c for c in ("state", "weight") if c in carried)], index=range(n))
     words = ("item_id", "option", "status", "reason", "simulator", "mode", "request_key")
     kinds = dict.fromkeys(words, "str") | {"prompt_tokens": "Int64", "completion_tokens": "Int64", "missing_mass": "float64", "draw": "int64"}
     kinds |= {"generator": "str"} if "generator" not in carried else {}
