@@ -132,12 +132,12 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
     shares = np.exp(logits - logits.max())
     return shares / shares.sum()
 
-# %% ../nbs/06c_respondent.ipynb #5c74f7bb
+
 def _log(shares: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore"):
         return np.log(shares)
 
-# %% ../nbs/06c_respondent.ipynb #8f31ef2c
+
 @lru_cache(maxsize=100_000)
 def _normals(seed: int, question: str, options: tuple[str, ...], *what: str) -> np.ndarray:
     "A standard normal number per option, the same in whatever order they stand."
@@ -145,7 +145,7 @@ def _normals(seed: int, question: str, options: tuple[str, ...], *what: str) -> 
     drawn.flags.writeable = False
     return drawn
 
-# %% ../nbs/06c_respondent.ipynb #49ed5ec0
+# %% ../nbs/06c_respondent.ipynb #0bbf9706
 _EQUATIONS = {
     "position_bias": "adds to the log-odds of the option shown first",
     "acquiescence": "adds to the log-odds of options that affirm (yes, agree …), or of the highest value of a scale",
@@ -160,7 +160,7 @@ _EQUATIONS = {
     "seed": "of logits, loadings and draws",
 }
 
-# %% ../nbs/06c_respondent.ipynb #a33702a0
+# %% ../nbs/06c_respondent.ipynb #c1163d8b
 @dataclass(frozen=True, eq=False, repr=False)
 class _Settings:
     position_bias: float = 0.0
@@ -193,7 +193,7 @@ class _Settings:
         self._groups.update(_planted_groups(self.table, self.items) if self.table is not None else {})
         self._given.update(_given_loadings(self.loadings, self.items) if self.loadings is not None else {})
 
-# %% ../nbs/06c_respondent.ipynb #7f2dc90f
+# %% ../nbs/06c_respondent.ipynb #01da4a3a
 class Respondent(_Settings):
     """A respondent whose answer probabilities are known.
 
@@ -250,10 +250,10 @@ class Respondent(_Settings):
         "Start it as an endpoint and return the model to ask; `settings` as of `ChatModel`. See `KnownTruth`."
         return KnownTruth(self, **settings)
 
-# %% ../nbs/06c_respondent.ipynb #934d8541
+# %% ../nbs/06c_respondent.ipynb #9c0f257a
 _SHIFTS, _SHARES = ("position_bias", "acquiescence", "drift", "drift_tone"), ("homogenisation", "refusals", "unreadable", "noise")
 
-# %% ../nbs/06c_respondent.ipynb #34606bbd
+
 def _check_dials(r: _Settings) -> None:
     ranges = dict.fromkeys(_SHIFTS, (-20, 20)) | dict.fromkeys(_SHARES, (0, 1)) | dict.fromkeys(("base_spread", "persona_spread"), (0, 20))
     for name, (low, high) in ranges.items():
@@ -271,7 +271,7 @@ def _check_dials(r: _Settings) -> None:
     if r.table is not None and r.loadings is not None:
         raise ValueError("table and loadings both say what is planted; give one of them")
 
-# %% ../nbs/06c_respondent.ipynb #8dd612cb
+# %% ../nbs/06c_respondent.ipynb #d55f19ff
 def _settings(r: _Settings) -> str:
     "Everything that matters to a reply, as text."
     frames = {n: None if getattr(r, n) is None else getattr(r, n).to_csv(index=False) for n in ("table", "loadings")}
@@ -279,11 +279,11 @@ def _settings(r: _Settings) -> str:
     left = {i: sorted(found) for i, found in r._left.items()}
     return json.dumps([{d: float(getattr(r, d)) for d in _EQUATIONS}, list(r.attributes), items, left, frames])
 
-# %% ../nbs/06c_respondent.ipynb #d1888675
+# %% ../nbs/06c_respondent.ipynb #cd42019a
 def _wording(question: str, shown: Sequence[str]) -> tuple[str, frozenset[str]]:
     return question.strip(), frozenset(o.strip() for o in shown)
 
-# %% ../nbs/06c_respondent.ipynb #78a90589
+# %% ../nbs/06c_respondent.ipynb #6f511fa6
 def _by_wording(r: _Settings) -> dict[tuple[str, frozenset[str]], Item]:
     found: dict[tuple[str, frozenset[str]], Item] = {}
     for item in r.items or ():
@@ -292,7 +292,7 @@ def _by_wording(r: _Settings) -> dict[tuple[str, frozenset[str]], Item]:
             raise ValueError(f"items {twin.item_id!r} and {item.item_id!r} have the same wording and options; a prompt does not tell them apart")
     return found
 
-# %% ../nbs/06c_respondent.ipynb #1e30cafd
+# %% ../nbs/06c_respondent.ipynb #9197d440
 def _item(r: _Settings, question: str, shown: Sequence[str]) -> Item:
     "The item that a prompt shows: as given, else by its wording."
     known = r._asked.get(_wording(question, shown))
@@ -304,7 +304,7 @@ def _item(r: _Settings, question: str, shown: Sequence[str]) -> Item:
     options = tuple(o for o in shown if o not in refusals)
     return Item("as shown", question or "?", options if len(options) > 1 else tuple(shown), refusals=refusals if len(options) > 1 else ())
 
-# %% ../nbs/06c_respondent.ipynb #994c330d
+# %% ../nbs/06c_respondent.ipynb #332e2c2d
 def _left_options(r: _Settings) -> dict[str, frozenset[str]]:
     found = {}
     items = {i.item_id: i for i in r.items or ()}
@@ -318,16 +318,16 @@ def _left_options(r: _Settings) -> dict[str, frozenset[str]]:
         found[item] = frozenset(labels)
     return found
 
-# %% ../nbs/06c_respondent.ipynb #702468d5
+
 def _leaning(r: _Settings, item: Item) -> np.ndarray:
     "1 for options on the left."
     marked = r._left.get(item.item_id)
     return np.array([o in marked if marked is not None else party(o) == "democratic" for o in item.options], dtype=float)
 
-# %% ../nbs/06c_respondent.ipynb #02bee725
+# %% ../nbs/06c_respondent.ipynb #ae73df85
 _PLAIN = ("item_id", "option", "share", "n", "low", "high")
 
-# %% ../nbs/06c_respondent.ipynb #eab26889
+
 def _planted_groups(table: pd.DataFrame, items: Survey | None) -> dict[str, tuple[list[str], dict[tuple, np.ndarray], np.ndarray]]:
     "item_id → columns of the groups, shares by group, shares of all."
     check(table.assign(n=table.get("n", 1)), "distributions")
@@ -346,7 +346,7 @@ def _planted_groups(table: pd.DataFrame, items: Survey | None) -> dict[str, tupl
         raise TableError(f"table: no shares for item {absent[0]!r}, which items has")
     return found
 
-# %% ../nbs/06c_respondent.ipynb #c3e9a1ae
+# %% ../nbs/06c_respondent.ipynb #12b0d110
 def _group_shares(rows: pd.DataFrame, item: Item, by: list[str], key: tuple) -> np.ndarray:
     where = ", ".join([f"item {item.item_id!r}", *(f"{c} {v!r}" for c, v in zip(by, key, strict=True))])
     unknown = [o for o in rows["option"] if o not in item.options]
@@ -357,7 +357,7 @@ def _group_shares(rows: pd.DataFrame, item: Item, by: list[str], key: tuple) -> 
         raise TableError(f"table: {where}: shares must be at least 0 and sum to 1, got {shares.tolist()}")
     return shares / shares.sum()
 
-# %% ../nbs/06c_respondent.ipynb #f122ff06
+# %% ../nbs/06c_respondent.ipynb #bec6022c
 def _in_group(label: str, age: int) -> bool:
     "Whether an age belongs to a group such as 30-44, 65+ or under 30."
     numbers = [int(n) for n in re.findall(r"\d+", label)]
@@ -365,7 +365,7 @@ def _in_group(label: str, age: int) -> bool:
         return numbers[0] <= age <= numbers[1]
     return len(numbers) == 1 and (age < numbers[0] if re.search("under|below|<", label) else age >= numbers[0])
 
-# %% ../nbs/06c_respondent.ipynb #65b07ec3
+
 def _group(by: list[str], groups: Mapping[tuple, np.ndarray], text: str) -> tuple:
     "The group of the table to which a person belongs, by the text."
     told = facts(text, [*by, "age"])
@@ -380,7 +380,7 @@ def _group(by: list[str], groups: Mapping[tuple, np.ndarray], text: str) -> tupl
         raise ValueError(f"the table has no shares for {', '.join(f'{c} {v!r}' for c, v in zip(by, key, strict=True))}")
     return key
 
-# %% ../nbs/06c_respondent.ipynb #76c4ef0e
+# %% ../nbs/06c_respondent.ipynb #a80bae25
 def _given_loadings(loadings: pd.DataFrame, items: Survey | None) -> dict[tuple[str, str, str], dict[str, float]]:
     absent = [c for c in ("item_id", "attribute", "value", "option", "loading") if c not in loadings]
     if absent:
@@ -397,13 +397,13 @@ def _given_loadings(loadings: pd.DataFrame, items: Survey | None) -> dict[tuple[
         found.setdefault((item.item_id, row["attribute"], value), {})[row["option"]] = float(row["loading"])
     return found
 
-# %% ../nbs/06c_respondent.ipynb #9886d3e2
+# %% ../nbs/06c_respondent.ipynb #c3720914
 def _value(name: str, value: str) -> str:
     if name != "age" or not value.isdigit():
         return value
     return next(label for label, least in (("65+", 65), ("45-64", 45), ("30-44", 30), ("under 30", 0)) if int(value) >= least)
 
-# %% ../nbs/06c_respondent.ipynb #f3845508
+
 def _loading(r: _Settings, item: Item, name: str, value: str) -> np.ndarray:
     "What a fact adds to the logits of the options."
     if r.loadings is not None:
@@ -414,7 +414,7 @@ def _loading(r: _Settings, item: Item, name: str, value: str) -> np.ndarray:
         return 2 * (1 - 2 * scale.index(value) / (len(scale) - 1)) * left
     return r.persona_spread / math.sqrt(len(r.attributes)) * _normals(r.seed, item.text.strip(), item.options, name, value)
 
-# %% ../nbs/06c_respondent.ipynb #49b161e1
+# %% ../nbs/06c_respondent.ipynb #03dd86e9
 def _shares(r: _Settings, item: Item, text: str) -> tuple[np.ndarray, np.ndarray]:
     "Shares of the options for nobody in particular, and for a person."
     if r.table is not None:
@@ -424,7 +424,7 @@ def _shares(r: _Settings, item: Item, text: str) -> tuple[np.ndarray, np.ndarray
     told = facts(text, r.attributes)
     return _softmax(base), _softmax(base + sum((_loading(r, item, n, _value(n, v)) for n, v in told.items()), np.zeros(len(base))))
 
-# %% ../nbs/06c_respondent.ipynb #46b3b5da
+# %% ../nbs/06c_respondent.ipynb #f43ee777
 def _steps(r: _Settings, item: Item, text: str) -> dict[str, np.ndarray]:
     "Shares of the options after each dial but that of the position."
     base, person = _shares(r, item, text)
@@ -436,17 +436,17 @@ def _steps(r: _Settings, item: Item, text: str) -> dict[str, np.ndarray]:
         shares[name] = _softmax(logits)
     return shares
 
-# %% ../nbs/06c_respondent.ipynb #6e33556f
+
 def _when_first(r: _Settings, shares: np.ndarray, first: int | None) -> np.ndarray:
     "Shares when that option is shown first."
     if first is None or not r.position_bias:
         return shares
     return _softmax(_log(shares) + r.position_bias * (np.arange(len(shares)) == first))
 
-# %% ../nbs/06c_respondent.ipynb #a7904864
+# %% ../nbs/06c_respondent.ipynb #2b9ccb7c
 STEPS = ("base", "persona", "homogenised", "acquiescence", "drift", "drift_tone", "share", "when_first")
 
-# %% ../nbs/06c_respondent.ipynb #4ad4468c
+# %% ../nbs/06c_respondent.ipynb #0c136024
 def probabilities(respondent: _Settings, personas: pd.DataFrame, survey: Survey | Item, *, shuffle: bool = True) -> pd.DataFrame:
     """Return the planted distribution of each persona and item.
 
@@ -487,7 +487,7 @@ def probabilities(respondent: _Settings, personas: pd.DataFrame, survey: Survey 
                 rows[step] += shares.tolist()
     return pd.DataFrame(rows)
 
-# %% ../nbs/06c_respondent.ipynb #73acaf71
+# %% ../nbs/06c_respondent.ipynb #e0b382b0
 def _as_prompted(r: _Settings, item: Item) -> Item:
     "The item as the respondent takes it when it is shown."
     seen = _item(r, item.text, [o.strip() for o in item.shown])
@@ -496,7 +496,7 @@ def _as_prompted(r: _Settings, item: Item) -> Item:
                          "give it the survey: Respondent(items=survey)")
     return seen
 
-# %% ../nbs/06c_respondent.ipynb #100e9be0
+
 def _averaged(r: _Settings, item: Item, seen: Item, text: str, shuffle: bool) -> dict[str, np.ndarray]:
     "All steps in the item's order of options, the last as the mean over the options that can be first."
     labels = [o.strip() for o in seen.options]
@@ -509,7 +509,7 @@ def _averaged(r: _Settings, item: Item, seen: Item, text: str, shuffle: bool) ->
     when_first[firsts] = shown[range(len(firsts)), firsts]
     return steps | {"share": shown.mean(0), "when_first": when_first}
 
-# %% ../nbs/06c_respondent.ipynb #c539630c
+# %% ../nbs/06c_respondent.ipynb #0fd842bc
 def planted(respondent: _Settings, personas: pd.DataFrame, survey: Survey | Item, *, shuffle: bool = True) -> pd.DataFrame:
     """Return what measures should find, if they are right.
 
@@ -543,7 +543,7 @@ def planted(respondent: _Settings, personas: pd.DataFrame, survey: Survey | Item
         rows += [(item, tier, "refusal_rate", None, r.refusals), (item, tier, "invalid_rate", None, r.unreadable)]
     return pd.DataFrame(rows, columns=["item_id", "tier", "quantity", "option", "value"])
 
-# %% ../nbs/06c_respondent.ipynb #edae5698
+# %% ../nbs/06c_respondent.ipynb #c40b91e5
 STYLES = ("({a})", "**{a}**", "{a}.", " {a}\n", "[{a}]", "Answer: {a}", "The answer is {a}.", "My final choice is **{a}**.", "Option {a}", '{{"answer": "{a}"}}',
           "I have thought about this for a while, and talked it over at home. My answer is {a}.", "<think>What would I do?</think>{a}")
 LABEL_STYLES = ("{a}. {label}", "({a}) {label}", "Answer: {a}. {label}", "**{a}. {label}**", "Option {a}: {label}", "{label}",
@@ -552,22 +552,22 @@ REFUSALS = ("I would rather not answer that.", "I'm sorry, but I can't answer th
             "I prefer not to say.", "No comment.", "I decline to answer.")
 UNREADABLE = ("It depends.", "Hmm.", "That is a hard one, and there is much to be said on all sides.", "", "42", "I will think about it.", "?")
 
-# %% ../nbs/06c_respondent.ipynb #3bcfe20d
+# %% ../nbs/06c_respondent.ipynb #fd1f76a9
 def _pick(texts: Sequence[str], u: float) -> str:
     return texts[int(u * len(texts))]
 
-# %% ../nbs/06c_respondent.ipynb #9c8414ce
+
 def _styles(shown: Sequence[str], place: int) -> tuple[str, ...]:
     "Forms in which this choice cannot be misread."
     plain = not re.search(r"(?<!\w)[A-Z](?!\w)", shown[place])
     return STYLES + (LABEL_STYLES if plain else ())
 
-# %% ../nbs/06c_respondent.ipynb #44ffe2f8
+
 def _unreadable(shown: Sequence[str]) -> list[str]:
     labels = [o.casefold().strip(" .?") for o in shown]
     return [t for t in UNREADABLE if not any(o in t.casefold() or (t.strip(" .?") and t.casefold().strip(" .?") in o) for o in labels)]
 
-# %% ../nbs/06c_respondent.ipynb #86112e5b
+# %% ../nbs/06c_respondent.ipynb #777ed52f
 @dataclass(frozen=True)
 class _Prompt:
     persona: str
@@ -575,7 +575,7 @@ class _Prompt:
     shown: tuple[str, ...]
     thinking: bool  # asked for reasons, not yet for the letter
 
-# %% ../nbs/06c_respondent.ipynb #5557b972
+# %% ../nbs/06c_respondent.ipynb #ead4fc01
 @lru_cache(maxsize=4)
 def _instructions() -> tuple[re.Pattern, str]:
     "What stands around the persona, and after the options when reasons are asked for."
@@ -583,7 +583,7 @@ def _instructions() -> tuple[re.Pattern, str]:
     before, after = system.split("$persona")
     return re.compile(f"{re.escape(before)}(.*){re.escape(after)}", re.S), user.split("$options")[1].strip()
 
-# %% ../nbs/06c_respondent.ipynb #f4351db2
+
 def _read_prompt(messages: Sequence[Mapping[str, Any]]) -> _Prompt:
     around, think = _instructions()
     system = "\n".join(str(m.get("content")) for m in messages if m.get("role") == "system")
@@ -595,7 +595,7 @@ def _read_prompt(messages: Sequence[Mapping[str, Any]]) -> _Prompt:
     n, (question, shown, after) = found[-1]
     return _Prompt(match[1] if match else system, question, shown, n == len(messages) - 1 and after == think)
 
-# %% ../nbs/06c_respondent.ipynb #186131b9
+# %% ../nbs/06c_respondent.ipynb #3fbc6f0f
 def _distribution(r: _Settings, p: _Prompt) -> tuple[np.ndarray, int | None]:
     "Probability of each option as shown (0 for those that refuse), and the place of the first that refuses."
     item = _item(r, p.question, p.shown)
@@ -605,7 +605,7 @@ def _distribution(r: _Settings, p: _Prompt) -> tuple[np.ndarray, int | None]:
     refusing = [i for i, o in enumerate(p.shown) if o not in shares]
     return np.array([shares.get(o, 0.0) for o in p.shown]), refusing[0] if refusing else None
 
-# %% ../nbs/06c_respondent.ipynb #9a8ce4a5
+# %% ../nbs/06c_respondent.ipynb #03f6d331
 def _candidates(r: _Settings, shares: np.ndarray, refusing: int | None) -> list[tuple[str, float]]:
     "First tokens and their probabilities: letters, and what refuses or cannot be read."
     mass = (1 - r.refusals - r.unreadable) * shares
@@ -615,7 +615,7 @@ def _candidates(r: _Settings, shares: np.ndarray, refusing: int | None) -> list[
     named += [("<refusal>", r.refusals if refusing is None else 0.0), ("<unreadable>", r.unreadable)]
     return sorted(((t, m) for t, m in named if m > 0), key=lambda c: -c[1])
 
-# %% ../nbs/06c_respondent.ipynb #834062ba
+# %% ../nbs/06c_respondent.ipynb #96659aa8
 def reply(respondent: _Settings, messages: Sequence[Mapping[str, Any]], *, seed: int | None = None, held: bool = False) -> tuple[str, list[tuple[str, float]]]:
     """Answer one prompt, as the endpoint does.
 
@@ -657,12 +657,12 @@ def reply(respondent: _Settings, messages: Sequence[Mapping[str, Any]], *, seed:
     style = _pick(_styles(p.shown, place), which) if form < respondent.noise and not held else "{a}"
     return style.format(a=LETTERS[place], label=p.shown[place]), candidates
 
-# %% ../nbs/06c_respondent.ipynb #7b1098cb
+# %% ../nbs/06c_respondent.ipynb #bfa48deb
 THOUGHTS = ("I think of what this would mean for people around me, and of what I have seen so far.",
             "This matters to me. I have lived long enough to have a view of it.",
             "I have not followed it closely, but I know what I would rather see happen.")
 
-# %% ../nbs/06c_respondent.ipynb #354b1e42
+# %% ../nbs/06c_respondent.ipynb #ad64f8ad
 class _Server:
     "An HTTP server on a free port of this machine, with its loop in a thread."
 
@@ -686,14 +686,18 @@ class _Server:
         except (ValueError, TypeError, KeyError, AttributeError) as e:
             return web.json_response({"error": {"message": str(e), "type": "invalid_request_error"}}, status=400)
 
+    async def _stop(self) -> None:
+        await self._runner.cleanup()
+        await asyncio.sleep(0.01)  # closed transports are put away in the next rounds of the loop
+
     def close(self) -> None:
         if self._thread.is_alive():
-            asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result()
+            asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result()
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()
 
-# %% ../nbs/06c_respondent.ipynb #7c9a954a
+# %% ../nbs/06c_respondent.ipynb #9d869e8a
 def _completion(r: _Settings, name: str, body: dict[str, Any]) -> dict[str, Any]:
     "The answer to one request in OpenAI's form. Tokens are counted in words."
     held = _held(body)
@@ -706,7 +710,7 @@ def _completion(r: _Settings, name: str, body: dict[str, Any]) -> dict[str, Any]
     usage = {"prompt_tokens": sizes[0], "completion_tokens": sizes[1], "total_tokens": sum(sizes)}
     return {"object": "chat.completion", "model": name, "choices": [choice], "usage": usage}
 
-# %% ../nbs/06c_respondent.ipynb #218233a5
+
 def _held(body: Mapping[str, Any]) -> bool:
     "Whether the reply must be one of the letters; other schemas are refused."
     if "response_format" not in body:
@@ -716,7 +720,7 @@ def _held(body: Mapping[str, Any]) -> bool:
         raise ValueError("the known-truth respondent answers questions with lettered options; it fills in no other schema")
     return True
 
-# %% ../nbs/06c_respondent.ipynb #560580fa
+# %% ../nbs/06c_respondent.ipynb #dd714055
 class KnownTruth(ChatModel):
     """A respondent as a model to ask, until it is closed.
 
