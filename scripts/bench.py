@@ -13,12 +13,15 @@ import numpy as np
 import openai
 import pandas as pd
 from aiohttp import web
+from scipy.stats import wasserstein_distance
 
+from persona_kit.alignment import alignment
 from persona_kit.census import _parent, _tables, add_attributes, impossible
 from persona_kit.chat import ChatModel
 from persona_kit.population import _us_cells, rake, us_adults
 from persona_kit.simulation import ask
 from persona_kit.surveys import presidential_election
+from persona_kit.tables import STATES
 
 PEOPLE, RECORDS, REQUESTS, IN_FLIGHT = 10_000, 20_000, 1_500, 16
 MILLION, TEN = 1_000_000, ["state", "sex", "age_group", "race_ethnicity", "education", "marital_status", "citizenship", "employment_status",
@@ -140,6 +143,42 @@ def remote(url, folder):
     yield "ask them again, from the store", seconds(lambda: whole(done)), "the first time", first
 
 
+def survey_answers(items=500, per_state=20, options=5):
+    "Answers of people from 51 states to many items, human shares by state, and the items."
+    rng, states = np.random.default_rng(1), np.repeat(list(STATES), per_state)
+    labels, n = np.array([f"option {i}" for i in range(options)]), len(states)
+    names = np.array([f"item {i}" for i in range(items)])
+    survey = pd.DataFrame({"item_id": names, "options": [list(labels)] * items, "values": [list(range(options))] * items})
+    answers = pd.DataFrame({"persona_id": np.tile(np.arange(n), items), "state": np.tile(states, items), "item_id": np.repeat(names, n),
+                            "option": labels[rng.integers(0, options, n * items)], "status": "ok"})
+    human = pd.DataFrame({"item_id": np.repeat(names, 51 * options), "state": np.tile(np.repeat(list(STATES), options), items),
+                          "option": np.tile(labels, 51 * items), "share": rng.dirichlet(np.ones(options), 51 * items).ravel(), "n": 100})
+    return answers, human, survey
+
+
+def align_by_group(answers, human, survey, n_boot=1000):
+    "Alignment with a bootstrap interval one item, state and replicate at a time."
+    options, out = survey["options"][0], []
+    for key, group in answers.groupby(["item_id", "state"]):
+        mine = human[(human["item_id"] == key[0]) & (human["state"] == key[1])]["share"].to_numpy()
+        place, rng, scores = group["option"].map(options.index).to_numpy(), np.random.default_rng(1), []
+        for _ in range(n_boot):
+            share = np.bincount(rng.choice(place, len(place)), minlength=len(options)) / len(place)
+            scores.append(1 - wasserstein_distance(range(len(options)), range(len(options)), share, mine) / (len(options) - 1))
+        out.append(np.quantile(scores, [0.025, 0.975]))
+    return out
+
+
+def measuring():
+    "Alignment of 500 items in 51 states with 1,000 bootstrap replicates, by item and over all items."
+    answers, human, survey = survey_answers()
+    few = answers[(answers["item_id"] == "item 0") & answers["state"].isin(list(STATES)[:10])]
+    plain = seconds(lambda: align_by_group(few, human, survey), times=1) * 500 * 51 / 10
+    for level in ("item", "overall"):
+        fast = seconds(lambda level=level: alignment(answers, human, by="state", items=survey, level=level, ci=0.95))
+        yield f"alignment, 500 items x 51 states x 1,000 ({level})", fast, "loops (10 measured)", plain
+
+
 if __name__ == "__main__":
     with socket.socket() as free, tempfile.TemporaryDirectory() as work_folder:
         free.bind(("127.0.0.1", 0))
@@ -147,7 +186,7 @@ if __name__ == "__main__":
         free.close()
         server = multiprocessing.get_context("spawn").Process(target=serve, args=(address,), daemon=True)
         server.start()
-        measured = [*local(), *remote(f"http://127.0.0.1:{address}/v1", Path(work_folder))]
+        measured = [*local(), *remote(f"http://127.0.0.1:{address}/v1", Path(work_folder)), *measuring()]
         server.terminate()
     table = pd.DataFrame(measured, columns=["part", "seconds", "beside", "its seconds"])
     print(table.assign(ratio=table["its seconds"] / table["seconds"]).to_string(index=False, float_format="{:.3g}".format))
