@@ -466,6 +466,16 @@ def distribution(answers: pd.DataFrame, *, by: str | Sequence[str] | None = None
         frame.loc[frame["share"].isna(), ["low", "high"]] = np.nan
     return frame
 
+# %% ../nbs/07_alignment.ipynb #4b1d0a30
+def _ordinal(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    "1 − W1/(N − 1); a loop over the few options is several times faster than sums along that axis."
+    gap = p[:, 0] - q[:, 0]
+    moved = np.abs(gap)
+    for place in range(1, p.shape[1] - 1):
+        gap = gap + (p[:, place] - q[:, place])
+        moved = moved + np.abs(gap)
+    return 1 - moved / (p.shape[1] - 1)
+
 # %% ../nbs/07_alignment.ipynb #b96b58c5
 def _last(measure: Callable) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     return lambda p, q: measure(np.moveaxis(p, 1, -1), np.moveaxis(q, 1, -1))
@@ -473,7 +483,7 @@ def _last(measure: Callable) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
 
 # simulated and human shares, options on axis 1
 _MEASURES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-    "wasserstein": lambda p, q: 1 - np.abs(np.cumsum(p - q, axis=1)[:, :-1]).sum(1) / (p.shape[1] - 1),
+    "wasserstein": _ordinal,
     "total_variation": lambda p, q: 1 - np.abs(p - q).sum(1) / 2,
     "jensen_shannon": _last(lambda p, q: 1 - jensen_shannon(p, q)),
     "kullback_leibler": _last(lambda p, q: 1 - kullback_leibler(q, p)),
@@ -667,7 +677,7 @@ def _point(parts: _Parts, measure: str, n: np.ndarray) -> pd.DataFrame:
     return rows.assign(**values)
 
 # %% ../nbs/07_alignment.ipynb #7f82c433
-def _scores(parts: _Parts, draws: tuple[_Tally, _Drawn], most: int = 8_000_000):
+def _scores(parts: _Parts, draws: tuple[_Tally, _Drawn], most: int = 1_000_000):
     "Scores of the replicates, some groups at a time (at most so many numbers): places, scores (groups × replicates)."
     tally, drawn = draws
     matrix, boot = _by_cell(tally, drawn), np.ascontiguousarray(drawn.boot.T)

@@ -644,7 +644,8 @@ def adjusted_shares(answers: pd.DataFrame, *, items, by: str | Sequence[str] | N
         about = table[key["item_id"]]
         strata = np.array([_strata(lists[c][1], about["ordinal"]) for c in mine["list"]])
         rows = mine["row"].to_numpy()
-        plain, adjusted, draws, seen = _averaged(mine["place"].to_numpy(), strata, units.weight[rows], units.persona[rows], units.boot)
+        who, persona = np.unique(units.persona[rows], return_inverse=True)
+        plain, adjusted, draws, seen = _averaged(mine["place"].to_numpy(), strata, units.weight[rows], persona, units.boot[:, who])
         low, high = _centred(draws, adjusted, ci)
         frame = pd.DataFrame({"option": about["options"], "share": plain, "adjusted": adjusted, "low": np.maximum(low, 0), "high": np.minimum(high, 1)})
         frame["n"], frame["n_strata"] = len(mine), seen
@@ -965,7 +966,8 @@ def human_baselines(human: pd.DataFrame, by: str | Sequence[str], *, items, meas
     -------
     DataFrame
         item_id, columns of `by`, measure, uniform, majority (each option or the group's most frequent one), population (mean of the
-        groups, which contains the group itself), best_group (the answers of one group; its own row is 1), best_group_name.
+        groups, which contains the group itself), best_group (the answers of one group; its own row is 1; NaN for an item that it did not
+        answer), best_group_name. The best group has the highest mean among those that answered half of the items or more.
 
     Raises
     ------
@@ -994,17 +996,19 @@ def human_baselines(human: pd.DataFrame, by: str | Sequence[str], *, items, meas
 
 # %% ../nbs/07b_measures.ipynb #8764f03c
 def _guesses(groups: pd.DataFrame, shares: np.ndarray, size: np.ndarray, names: pd.Series) -> tuple[np.ndarray, dict[Any, np.ndarray]]:
-    "For each row the shares of the population and of every subgroup that answered all items, for the item of that row."
+    "For each row the shares of the population and of every subgroup that answered half of the items or more, for the item of that row."
     item = pd.factorize(groups["item_id"])[0]
     total = np.bincount(item, size)
     population = np.column_stack([np.bincount(item, size * column) / total for column in shares.T])[item]
     candidates = {}
     for name in names.unique():
         place = np.flatnonzero(np.array([n == name for n in names], bool))
-        if len(place) == item.max() + 1:
-            candidates[name] = shares[place[np.argsort(item[place])]][item]
+        known = np.full((item.max() + 1, shares.shape[1]), np.nan)
+        known[item[place]] = shares[place]
+        if 2 * len(place) >= len(known):
+            candidates[name] = known[item]
     if not candidates:
-        raise ValueError("human: no subgroup has answers to all items, so that none can stand for the others")
+        raise ValueError("human: no subgroup has answers to half of the items, so that none can stand for the others")
     return population, candidates
 
 # %% ../nbs/07b_measures.ipynb #7e738735

@@ -372,6 +372,8 @@ def test_baselines_of_groups_by_hand():
     assert sorted(found["best_group"]) == pytest.approx([0.5, 1])
     assert found.loc[found["best_group_name"].iloc[0], "best_group"] == pytest.approx(1)
     assert found["majority"].tolist() == pytest.approx([0.6, 0.6]) and found.loc["D", "uniform"] == pytest.approx(1 - 0.8 / 3)
+    more = pd.concat([human, human.head(3).assign(item_id="a", option=SCALE[:3])])
+    assert human_baselines(more, "party", items=ITEMS)["best_group_name"].isin(["D", "R"]).all()     # R did not answer all items
     with pytest.raises(ValueError, match="missing column n"):
         human_baselines(human.drop(columns="n"), "party", items=ITEMS)
 
