@@ -59,7 +59,7 @@ def _with_topic(answers: pd.DataFrame, by, items) -> pd.DataFrame:
 def _alike(frame: pd.DataFrame, columns: list[str]) -> list[tuple[tuple, np.ndarray]]:
     "The values of the columns, in order of appearance, and the places of the rows that have them."
     if not columns or frame.empty:
-        return [((), np.arange(len(frame)))]
+        return [] if columns else [((), np.arange(len(frame)))]
     number = frame.groupby(columns, sort=False, dropna=False).ngroup().to_numpy()
     _, first = np.unique(number, return_index=True)
     return [(tuple(frame[columns].iloc[int(row)]), np.flatnonzero(number == i)) for i, row in enumerate(first)]
@@ -389,7 +389,7 @@ def _matrix(answers: pd.DataFrame, table: dict[Any, dict[str, Any]], chosen: lis
 def _correlations(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
     "Correlations of pairs of columns, over the rows that have both; 0 for a constant column."
     there = np.isfinite(values)
-    centre = np.nanmean(values, axis=0)
+    centre = np.nansum(values, axis=0) / np.maximum(there.sum(0), 1)
     x = np.where(there, values - centre, 0)
     w, m = weight[:, None], there.astype(float)
     n, sx, sxx, sxy = m.T @ (w * m), x.T @ (w * m), (x**2).T @ (w * m), x.T @ (w * x)
@@ -639,7 +639,7 @@ def adjusted_shares(answers: pd.DataFrame, *, items, by: str | Sequence[str] | N
     code, lists = _shown(answers.iloc[found["row"]], table)
     found["group"], found["list"] = units.number[found["row"]], code
     frames = []
-    for (group,), place in _alike(found, ["group"]) if len(found) else []:
+    for (group,), place in _alike(found, ["group"]):
         mine, key = found.iloc[place], units.groups.iloc[int(group)].to_dict()
         about = table[key["item_id"]]
         strata = np.array([_strata(lists[c][1], about["ordinal"]) for c in mine["list"]])

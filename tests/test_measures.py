@@ -400,3 +400,15 @@ def test_bad_input(name):
         function(frame, ci=95, **extra)
     with pytest.raises(ValueError, match="mix several values of tier"):
         function(frame.assign(tier=["meta", "descriptive"] * (len(frame) // 2)), **extra)
+
+
+def test_nothing_to_measure_gives_missing_values_or_no_rows():
+    human = distribution(people(50, 37), items=ITEMS, by="party")
+    every = {"reply_rates": (), "order_effects": (), "retest": (), "adjusted_shares": (), "group_variance": ("party",),
+             "cronbach_alpha": (["a", "b"],)}
+    for nobody in (people(12, 38).assign(status="invalid", option=None), people(12, 38).iloc[:0]):
+        for name, rest in every.items():
+            found = getattr(measures, name)(nobody, *rest, items=ITEMS, by=None if name == "group_variance" else "party")
+            assert not found.filter(["share", "alpha", "kappa", "adjusted"]).notna().any(axis=None), name
+        gain = conditioning_gain(nobody, people(12, 39), human, items=ITEMS, by="party", n_boot=10)
+        assert gain["gain"].isna().all() and spread(nobody, human, items=ITEMS, by="party").empty
