@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TIER_COLORS', 'state_map', 'state_maps', 'forecast_plot', 'drift_plot', 'summary_plot', 'diagnostics_plot',
-           'sentiment_plot', 'words_plot', 'word_cloud']
+           'homogenisation_plot', 'order_plot', 'sentiment_plot', 'words_plot', 'word_cloud']
 
 # %% ../nbs/11_plots.ipynb #49accc1b
 import json
@@ -870,6 +870,133 @@ def diagnostics_plot(diagnostics: pd.DataFrame | dict[str, pd.DataFrame], *, mos
     _head(figure, title if title is not None else said, 11)
     figure.supxlabel("\n".join(_in_words(name, t) for name, t in tables.items()), fontsize=8, color=_GREY, x=0.01, ha="left")
     return figure
+
+# %% ../nbs/11_plots.ipynb #3985ca5a
+def _keys(frame: pd.DataFrame, known: tuple[str, ...]) -> tuple[list[str], pd.Series]:
+    "Labels made of all columns that a measure does not own, in order of appearance, and the label of each row."
+    columns = [c for c in frame if c not in known]
+    words = [" · ".join(_plain(v, 30).replace("_", " ") for v in row) or "all answers" for row in frame[columns].itertuples(index=False, name=None)]
+    return list(dict.fromkeys(words)), pd.Series(words, frame.index, dtype=object)
+
+# %% ../nbs/11_plots.ipynb #5723523e
+def _dots(ax: Axes, rows: pd.DataFrame, y: np.ndarray, value: str, color, marker: str, label: str) -> None:
+    ax.hlines(y, rows["low"], rows["high"], color=color, linewidth=2.2, alpha=0.6, zorder=2)
+    ax.plot(rows[value], y, linestyle="", marker=marker, markersize=6, color=color, markeredgecolor="white", label=label, zorder=3)
+
+# %% ../nbs/11_plots.ipynb #6ada9d41
+def _count(word: str, number: int, of: int) -> str:
+    return f"{word} {number} of {of}"
+
+# %% ../nbs/11_plots.ipynb #2a791673
+def _spread_title(frame: pd.DataFrame) -> str:
+    "For each measure, in how many rows the whole interval lies below or above 1."
+    lines = []
+    for measure, rows in frame.groupby("measure", sort=False):
+        less, more = int((rows["high"] < 1).sum()), int((rows["low"] > 1).sum())
+        name = {"sd": "Standard deviation", "entropy": "Entropy"}.get(str(measure), _plain(measure))
+        lines.append(f"{name}: {_count('below the human one in', less, len(rows))}, above it in {more}")
+    return "\n".join(lines)
+
+# %% ../nbs/11_plots.ipynb #da94ea64
+def homogenisation_plot(spread: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None) -> Axes:
+    """Draw the spread of simulated answers relative to human ones.
+
+    Parameters
+    ----------
+    spread : DataFrame
+        A table of `measures.spread`: measure ("sd", "entropy"), ratio, low, high; its other columns (item_id, topic, tier …) name the rows.
+    ax : Axes, optional
+    title : str, optional
+        Instead of the sentence computed from the frame.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    TableError
+        If a column is absent or not numeric.
+    """
+    frame = _need(spread, ("measure", "ratio", "low", "high"), "homogenisation_plot")
+    frame = frame.assign(**{c: _numbers(frame, c) for c in ("ratio", "low", "high")})
+    order, who = _keys(frame, ("measure", "simulated", "human", "ratio", "low", "high", "n_items"))
+    if ax is None:
+        ax = plt.subplots(figsize=(7.6, 1.7 + 0.45 * len(order)), layout="constrained")[1]
+    ax.axvline(1, color="#333333", linewidth=1, zorder=1)
+    for j, (measure, rows) in enumerate(frame.groupby("measure", sort=False)):
+        y = who[rows.index].map(order.index).to_numpy(float) + 0.3 * (j - 0.5)
+        name = {"sd": "standard deviation", "entropy": "entropy"}.get(str(measure), _plain(measure))
+        _dots(ax, rows, y, "ratio", mpl.colormaps["viridis"](0.15 + 0.5 * j), _MARKERS[j % 6], name)
+    _ratio_axis(ax, frame)
+    ax.set_yticks(range(len(order)), order)
+    ax.set_ylim(len(order) - 0.4, -0.6)
+    _points_axis(ax, "ratio")
+    ax.set_xlabel("Simulated spread ÷ human spread (below 1: too much alike)", fontsize=9)
+    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=8)
+    _title(ax, title if title is not None else _spread_title(frame))
+    return ax
+
+# %% ../nbs/11_plots.ipynb #bce284ee
+def _ratio_axis(ax: Axes, frame: pd.DataFrame) -> None:
+    "A logarithmic axis around 1 with plain numbers on it."
+    known = frame[["ratio", "low", "high"]].to_numpy(float)
+    far = np.nanmax(np.abs(np.log(known[known > 0])), initial=0.1) * 1.1
+    ax.set_xscale("log")
+    ax.set_xlim(np.exp(-far), np.exp(far))
+    marks = [m for m in (0.1, 0.2, 0.33, 0.5, 0.67, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 3, 5, 10) if abs(np.log(m)) <= far]
+    ax.set_xticks(marks, [f"{m:g}" for m in marks])
+    ax.minorticks_off()
+
+# %% ../nbs/11_plots.ipynb #b8a2bb97
+def _order_title(frame: pd.DataFrame) -> str:
+    lines = []
+    for position, rows in frame.groupby("position", sort=False):
+        often, seldom = int((rows["low"] > rows["expected"]).sum()), int((rows["high"] < rows["expected"]).sum())
+        lines.append(f"{str(position).capitalize()} option: {_count('chosen too often in', often, len(rows))}, too rarely in {seldom}")
+    return "\n".join(lines)
+
+# %% ../nbs/11_plots.ipynb #bf8ed1f3
+def order_plot(effects: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None) -> Axes:
+    """Draw how often the first and the last option shown were chosen, over what the drawn orders would give by chance.
+
+    Parameters
+    ----------
+    effects : DataFrame
+        A table of `measures.order_effects`; the columns by which it was grouped name the rows.
+    ax : Axes, optional
+    title : str, optional
+        Instead of the sentence computed from the frame.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    TableError
+        If a column is absent or not numeric.
+    """
+    needed = ("position", "share", "expected", "expected_low", "expected_high", "low", "high")
+    frame = _need(effects, needed, "order_plot")
+    frame = frame.assign(**{c: _numbers(frame, c) for c in needed[1:]})
+    frame = frame.assign(low=frame["low"] + frame["expected"], high=frame["high"] + frame["expected"])
+    order, who = _keys(frame, (*needed, "difference", "n", "n_fixed"))
+    if ax is None:
+        ax = plt.subplots(figsize=(7.6, 1.7 + 0.55 * len(order)), layout="constrained")[1]
+    for j, (position, rows) in enumerate(frame.groupby("position", sort=False)):
+        y = who[rows.index].map(order.index).to_numpy(float) + 0.36 * (j - 0.5)
+        ax.barh(y, rows["expected_high"] - rows["expected_low"], 0.3, rows["expected_low"], color="#dedede", zorder=1,
+                label="by chance" if j == 0 else None)
+        _dots(ax, rows, y, "share", mpl.colormaps["viridis"](0.15 + 0.5 * j), _MARKERS[j % 6], f"{_plain(position)} option")
+    ax.set_yticks(range(len(order)), order)
+    ax.set_ylim(len(order) - 0.4, -0.6)
+    ax.set_xlim(left=0)
+    _points_axis(ax, "share")
+    ax.set_xlabel("Share of answers (line: interval)", fontsize=9)
+    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=8)
+    _title(ax, title if title is not None else _order_title(frame))
+    return ax
 
 # %% ../nbs/11_plots.ipynb #e1f60002
 def _drift_words(rows: pd.DataFrame, measure: str) -> str:

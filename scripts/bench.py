@@ -19,14 +19,16 @@ import numpy as np
 import openai
 import pandas as pd
 from aiohttp import web
+from scipy.stats import wasserstein_distance
 
+from persona_kit.alignment import alignment
 from persona_kit.census import _parent, _tables, add_attributes, impossible
 from persona_kit.chat import ChatModel, Request, _body, _embedded_urls, _resolve
 from persona_kit.generation import generate
 from persona_kit.population import _us_cells, rake, us_adults
 from persona_kit.simulation import ask, requests
 from persona_kit.surveys import Item, Survey, presidential_election
-from persona_kit.tables import data_path
+from persona_kit.tables import STATES, data_path
 from persona_kit.text import diversity, marked_words, near_duplicates
 
 PEOPLE, RECORDS, ROUNDS = 10_000, 20_000, 5
@@ -258,13 +260,50 @@ def written():
         yield f"{name} of {NARRATIVES:,} narratives of {LENGTH} words", seconds(measure, times=1), "a count of the words", plain
 
 
+def survey_answers(items=500, per_state=20, options=5):
+    "Answers of people from 51 states to many items, human shares by state, and the items."
+    rng, states = np.random.default_rng(1), np.repeat(list(STATES), per_state)
+    labels, n = np.array([f"option {i}" for i in range(options)]), len(states)
+    names = np.array([f"item {i}" for i in range(items)])
+    survey = pd.DataFrame({"item_id": names, "options": [list(labels)] * items, "values": [list(range(options))] * items})
+    answers = pd.DataFrame({"persona_id": np.tile(np.arange(n), items), "state": np.tile(states, items), "item_id": np.repeat(names, n),
+                            "option": labels[rng.integers(0, options, n * items)], "status": "ok"})
+    human = pd.DataFrame({"item_id": np.repeat(names, 51 * options), "state": np.tile(np.repeat(list(STATES), options), items),
+                          "option": np.tile(labels, 51 * items), "share": rng.dirichlet(np.ones(options), 51 * items).ravel(), "n": 100})
+    return answers, human, survey
+
+
+def align_by_group(answers, human, survey, n_boot=1000):
+    "Alignment with a bootstrap interval one item, state and replicate at a time."
+    options, out = survey["options"][0], []
+    for key, group in answers.groupby(["item_id", "state"]):
+        mine = human[(human["item_id"] == key[0]) & (human["state"] == key[1])]["share"].to_numpy()
+        place, rng, scores = group["option"].map(options.index).to_numpy(), np.random.default_rng(1), []
+        for _ in range(n_boot):
+            share = np.bincount(rng.choice(place, len(place)), minlength=len(options)) / len(place)
+            scores.append(1 - wasserstein_distance(range(len(options)), range(len(options)), share, mine) / (len(options) - 1))
+        out.append(np.quantile(scores, [0.025, 0.975]))
+    return out
+
+
+def measuring():
+    "Alignment of 500 items in 51 states with 1,000 bootstrap replicates, by item and over all items."
+    answers, human, survey = survey_answers()
+    few = answers[(answers["item_id"] == "item 0") & answers["state"].isin(list(STATES)[:10])]
+    plain = seconds(lambda: align_by_group(few, human, survey), times=1) * 500 * 51 / 10
+    for level in ("item", "overall"):
+        fast = seconds(lambda level=level: alignment(answers, human, by="state", items=survey, level=level, ci=0.95))
+        yield f"alignment, 500 items x 51 states x 1,000 ({level})", fast, "loops (10 measured)", plain
+
+
 if __name__ == "__main__":
     words = argparse.ArgumentParser(description=__doc__)
-    words.add_argument("what", nargs="*", choices=["parts", "texts", "engine"], help="everything, unless named")
+    words.add_argument("what", nargs="*", choices=["parts", "texts", "measures", "engine"], help="everything, unless named")
     words.add_argument("--full", action="store_true", help="100,000 personas as well (some minutes and 0.5 GB of disk)")
     given = words.parse_args()
     pd.set_option("display.width", 200, "display.max_columns", 20)
-    for measured in (part() for name, part in (("parts", local), ("texts", written)) if name in (given.what or [name])):
+    tables = (("parts", local), ("texts", written), ("measures", measuring))
+    for measured in (part() for name, part in tables if name in (given.what or [name])):
         table = pd.DataFrame(measured, columns=["part", "seconds", "beside", "its seconds"])
         print(table.assign(ratio=table["its seconds"] / table["seconds"]).to_string(index=False, float_format="{:.3g}".format), flush=True)
     if "engine" in (given.what or ["engine"]):

@@ -179,8 +179,8 @@ def test_faults(server, tmp_path, waits, mode, outcome, asked, says, text, wait)
 def test_every_fault_of_the_server_has_its_row():
     from misbehaving import MODES
 
-    elsewhere = {"ok", "slow", "busy_wait", "hang_once", "leaking", "poison", "dying", "too_long", "later", "vote", "better", "wavering", "letter", "slow_letter",
-                 "poison_letter"}
+    elsewhere = {"ok", "slow", "busy_wait", "hang_once", "leaking", "poison", "dying", "too_long", "later", "vote", "better", "wavering",
+                 "letter", "slow_letter", "poison_letter"}
     assert {p.id for p in MATRIX} == {m for m in MODES if not m.startswith("echo_")} - elsewhere
 
 

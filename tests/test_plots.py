@@ -18,6 +18,8 @@ from persona_kit.plots import (
     diagnostics_plot,
     drift_plot,
     forecast_plot,
+    homogenisation_plot,
+    order_plot,
     sentiment_plot,
     state_map,
     state_maps,
@@ -374,3 +376,22 @@ def test_a_word_cloud_without_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "wordcloud", None)
     with pytest.raises(ImportError, match=r'pip install "persona_kit\[text\]"'):
         word_cloud(["a sea"])
+
+
+def test_spread_and_order_are_counted_in_their_titles():
+    spread = pd.DataFrame({"topic": ["work", "home"] * 2, "measure": ["sd", "sd", "entropy", "entropy"], "ratio": [0.7, 1.0, 0.9, 1.3]})
+    spread = spread.assign(low=spread["ratio"] - 0.05, high=spread["ratio"] + 0.05)
+    ax = homogenisation_plot(spread)
+    ax.figure.canvas.draw()
+    assert head(ax) == ("Standard deviation: below the human one in 1 of 2, above it in 0 "
+                        "Entropy: below the human one in 1 of 2, above it in 1")
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["work", "home"] and ax.get_xscale() == "log"
+    effects = pd.DataFrame({"simulator": ["x", "$y$"], "position": "first", "share": [0.5, 0.2], "expected": 0.2, "expected_low": 0.1,
+                            "expected_high": 0.3, "difference": [0.3, 0.0], "low": [0.2, -0.1], "high": [0.4, 0.1], "n": 50, "n_fixed": 0})
+    ax = order_plot(effects)
+    ax.figure.canvas.draw()
+    assert head(ax) == "First option: chosen too often in 1 of 2, too rarely in 0" and head(order_plot(effects, title="mine")) == "mine"
+    with pytest.raises(TableError, match="missing column 'ratio'"):
+        homogenisation_plot(spread.drop(columns="ratio"))
+    with pytest.raises(TableError, match="must be numeric"):
+        order_plot(effects.assign(share="many"))
