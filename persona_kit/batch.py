@@ -224,7 +224,7 @@ def submit(folder: str | os.PathLike, model: ChatModel) -> pd.DataFrame:
                 _keep(folder, state)
             if "batch" not in part:
                 settings = {"endpoint": "/v1/chat/completions", "completion_window": "24h"}
-                made = _answer(model, client.batches.create, input_file_id=part["file"], **settings)
+                made = _answer(model, client.with_options(max_retries=0).batches.create, input_file_id=part["file"], **settings)
                 part["batch"], part["status"] = made.id, made.status
                 _keep(folder, state)
     return _status(state)

@@ -1031,7 +1031,7 @@ class ChatModel(_Asking):
     max_cost : float, optional
         Stop, with a `ChatError`, before more than this is spent by this object. Needs `prices`.
     max_requests : int, optional
-        Stop, with a `ChatError`, before this object has sent more requests than this. Stored replies do not count.
+        Stop, with a `ChatError`, before this object has sent more requests than this. Stored replies do not count; a request that had to be tried again counts once.
     store : str, Path, ReplyStore or False, optional
         Where replies are kept. `None`: the file named by `PERSONA_KIT_STORE`, else persona_kit_store/replies.sqlite in the working
         directory. `False`: in memory only. A file of JSON lines (.jsonl, .jsonl.gz, .jsonl.xz) is read, and never written.
@@ -1211,10 +1211,10 @@ class _Pool:
             return min(range(len(self.clients)), key=lambda i: self.rest[i])
         return usual if usual in well else min(well, key=lambda i: self.load[i])
 
-    def fail(self, i: int) -> bool:
+    def fail(self, i: int, least: float = 0.0) -> bool:
         "Let one rest for a while; whether there is another that is well."
         self.failed[i] += 1
-        self.rest[i] = time.monotonic() + min(60.0, 2.0 ** (self.failed[i] - 1))
+        self.rest[i] = time.monotonic() + max(least, min(60.0, 2.0 ** (self.failed[i] - 1)))
         return min(self.rest) <= time.monotonic()
 
 
@@ -1324,11 +1324,16 @@ async def _within_budget(call: _Call, pool: _Pool, usual: int, asked: _Asked) ->
     model = call.model
     most, spent = _cost(model, _expected(asked.resolved)) if model.prices else 0.0, model._usage.get("cost", 0.0)
     if model.max_requests is not None and model._usage["sent"] + model._under_way >= model.max_requests:
-        call.end(ChatError(f"max_requests {model.max_requests} are sent"))
+        call.end(ChatError(f"max_requests {model.max_requests} are sent; raise it to go on"))
         return None
-    if model.max_cost is not None and spent + model._reserved + most > model.max_cost:
-        call.end(ChatError(f"{spent:.6g} of max_cost {model.max_cost:g} is spent and the next request might cost {most:.6g}"))
-        return None
+    while model.max_cost is not None and spent + model._reserved + most > model.max_cost:
+        if not model._under_way:
+            call.end(ChatError(f"{spent:.6g} of max_cost {model.max_cost:g} is spent and the next request might cost {most:.6g}"))
+            return None
+        await call.pause(0.05)  # those under way may cost less than was put aside for them
+        if call.stop is not None:
+            return None
+        spent = model._usage["cost"]
     model._reserved += most
     model._under_way += 1
     try:
@@ -1338,14 +1343,25 @@ async def _within_budget(call: _Call, pool: _Pool, usual: int, asked: _Asked) ->
         model._under_way -= 1
 
 # %% ../nbs/03_chat.ipynb #abf7a56a
+async def _in_pace(call: _Call, tokens: int) -> bool:
+    "Wait for a turn; False if the call has ended meanwhile."
+    pacer, wait = call.model._pacer, max(call.model._pacer.take(), call.model._tokens.take(tokens))
+    if wait > 0:
+        await call.pause(wait)
+        if call.stop is None and (held := pacer.pause - time.monotonic()) > 0:  # the endpoint was busy meanwhile
+            await call.pause(held)
+    if call.stop is not None:
+        pacer.give_back(1)
+        call.model._tokens.give_back(tokens)
+    return call.stop is None
+
+
 async def _ask(call: _Call, pool: _Pool, usual: int, asked: _Asked) -> dict | None:
-    model, attempt, openai = call.model, 0, call.model.base_url is None and not call.model.embedded
+    model, attempt, moved, openai = call.model, 0, 0, call.model.base_url is None and not call.model.embedded
     tokens_expected = sum(_expected(asked.resolved))
-    while call.stop is None:
+    while await _in_pace(call, tokens_expected):
         at = pool.pick(usual)
         client = pool.clients[at]
-        if (wait := max(model._pacer.take(), model._tokens.take(tokens_expected))) > 0:
-            await call.pause(wait)
         body, start = _body(asked.resolved, model._unsupported, model.embedded, openai, asked.attempt), time.monotonic()
         pool.load[at] += 1
         try:
@@ -1361,8 +1377,11 @@ async def _ask(call: _Call, pool: _Pool, usual: int, asked: _Asked) -> dict | No
         finally:
             pool.load[at] -= 1
         failure.hide(_hidden(model))
-        if failure.retry and not failure.busy and len(pool.clients) > 1 and pool.fail(at):
-            continue  # another replica is asked at once
+        if len(pool.clients) > 1 and (failure.retry or failure.fatal) and pool.fail(at, max(failure.after or 0.0, time.monotonic() - start)):
+            moved += 1  # another replica is asked at once
+            if moved <= (model.retries + 1) * len(pool.clients):
+                continue
+            return _failed(call, asked, failure, moved)
         if not failure.retry and _dropped(model, failure, body):
             continue
         if failure.fatal:
@@ -1373,7 +1392,7 @@ async def _ask(call: _Call, pool: _Pool, usual: int, asked: _Asked) -> dict | No
         wait = failure.after if failure.after is not None else min(30.0, 0.5 * 2**attempt)
         wait *= 1 + random.random() / 4
         if failure.busy:
-            if time.monotonic() >= model._pacer.pause:  # once for all that were in flight
+            if time.monotonic() >= model._pacer.pause and failure.reason.startswith("HTTP 429"):  # once for all that were in flight
                 model._width = max(1.0, model._width / 2)
             model._pacer.hold(wait)
         await call.pause(wait)

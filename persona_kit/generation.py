@@ -323,7 +323,7 @@ class _Job:
             raise ValueError("the tier 'meta' comes from the census and is not generated; sample it with us_adults().sample(...)")
         if attempts < 1:
             raise ValueError(f"attempts must be at least 1, got {attempts}")
-        self.tier, self.generator, self.room, self.seed, self.attempts, self.format = tier, model.id, getattr(model, "max_tokens", None) or 0, seed, attempts, format
+        self.tier, self.generator, self.room, self.seed, self.attempts, self.format = tier, model.id, getattr(model, "defaults", {}).get("max_tokens") or 0, seed, attempts, format
         self.wanted = tier_attributes(tier)
         self.personas = personas.reset_index(drop=True)
         self.rows = self.personas.to_dict("records")

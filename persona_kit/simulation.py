@@ -523,12 +523,14 @@ class _Study:
 
     def room(self, least: int) -> int:
         "Tokens for a reply: enough for its form, and more if the model was given more (some think before they answer)."
-        return max(least, getattr(self.model, "max_tokens", None) or 0)
+        return max(least, self.model.defaults.get("max_tokens") or 0)
 
     def settings(self, n_options: int) -> dict[str, Any]:
         if self.mode == "probability":
             return {"max_tokens": 1, "top_logprobs": 20}
-        return {"max_tokens": self.room(32)} if self.free else {"max_tokens": 16, "choices": tuple(LETTERS[:n_options])}
+        if self.free:
+            return {"max_tokens": self.room(32)}
+        return {"max_tokens": 16 if self.model.embedded else self.room(64), "choices": tuple(LETTERS[:n_options])}  # elsewhere an object, perhaps with blanks
 
     def expected(self, spans: Sequence[tuple[int, int]]) -> int:
         "Requests that the personas in these spans are good for."

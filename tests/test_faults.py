@@ -791,3 +791,26 @@ def test_no_secret_in_what_a_run_leaves(server, tmp_path, monkeypatch, capfd, mo
         assert "refuses the key" in said and "***" in said
     printed = capfd.readouterr()
     assert hidden(tmp_path, said, printed.out, printed.err) >= 6
+
+
+@pytest.mark.parametrize("bad", ["busy_always", "gateway", "no_such_path", "forbidden"])
+def test_a_replica_that_refuses_does_not_end_what_another_can_do(server, waits, bad):
+    with ChatModel("m", base_url=[server.url(bad), server.url("ok")], store=False, concurrency=4, retries=2) as model:
+        replies = model.complete([Request(f"{bad} {i}") for i in range(12)])
+    assert replies["status"].eq("ok").all()
+
+
+def test_replicas_that_all_fail_are_not_asked_for_ever(server, waits):
+    urls = [server.url("gateway"), server.url("reset")]
+    with ChatModel("m", base_url=urls, store=False, concurrency=1, retries=1) as model:
+        replies = model.complete([Request("never answered")])
+    asked = sum(len(server.seen(url)) for url in urls)
+    assert replies["status"].tolist() == ["error"] and 2 <= asked <= 12
+
+
+def test_an_end_sends_nothing_that_was_waiting_for_its_turn(server):
+    url = server.url("ok")
+    model = ChatModel("m", base_url=url, store=False, requests_per_minute=600, max_requests=8, concurrency=8)
+    with model, pytest.raises(ChatError, match="max_requests 8 are sent; raise it to go on"):
+        model.complete([Request(f"one of many {i}") for i in range(30)])
+    assert len(server.seen(url)) <= 8

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from persona_kit.chat import ChatModel, _Call
-from persona_kit.simulation import LETTERS, aask, ask, option_order, option_probabilities, parse_choice
+from persona_kit.population import us_adults
+from persona_kit.simulation import LETTERS, aask, ask, option_order, option_probabilities, parse_choice, requests
 from persona_kit.surveys import Item, Survey, presidential_election
 from persona_kit.tables import TableError, check
 
@@ -929,7 +930,8 @@ def test_requests_by_mode_and_constraint():
         return [(r.choices, r.max_tokens, r.top_logprobs) for r in model.seen]
 
     letters = ("A", "B", "C", "D")
-    assert settings_of() == [(None, 32, None)] and settings_of(embedded=True) == [(letters, 16, None)] == settings_of(constrain=True)
+    assert settings_of(constrain=True) == [(letters, 64, None)]
+    assert settings_of() == [(None, 32, None)] and settings_of(embedded=True) == [(letters, 16, None)]
     assert settings_of(embedded=True, constrain=False) == [(None, 32, None)] and settings_of(mode="probability", embedded=True) == [
         (None, 1, 20)
     ]
@@ -983,3 +985,12 @@ def test_frames_and_surveys_that_are_none():
     with pytest.raises(ValueError, match="at least two options"):
         ask(people(), Item("q", "?", ["Yes"]), model)
     assert not model.seen
+
+
+def test_room_given_to_the_model_reaches_the_request():
+    model = ChatModel("m", base_url="http://127.0.0.1:9/v1", store=False, max_tokens=4000)
+    people = us_adults().sample(n=2, seed=1)
+    for how in ({}, {"constrain": True}, {"mode": "reason"}):
+        assert {r.max_tokens for r in requests(people, presidential_election(2020), model, **how)} == {4000}
+    model = ChatModel("m", base_url="http://127.0.0.1:9/v1", store=False)
+    assert {r.max_tokens for r in requests(people, presidential_election(2020), model, constrain=True)} == {64}
