@@ -1326,14 +1326,9 @@ async def _within_budget(call: _Call, pool: _Pool, usual: int, asked: _Asked) ->
     if model.max_requests is not None and model._usage["sent"] + model._under_way >= model.max_requests:
         call.end(ChatError(f"max_requests {model.max_requests} are sent; raise it to go on"))
         return None
-    while model.max_cost is not None and spent + model._reserved + most > model.max_cost:
-        if not model._under_way:
-            call.end(ChatError(f"{spent:.6g} of max_cost {model.max_cost:g} is spent and the next request might cost {most:.6g}"))
-            return None
-        await call.pause(0.05)  # those under way may cost less than was put aside for them
-        if call.stop is not None:
-            return None
-        spent = model._usage["cost"]
+    if model.max_cost is not None and spent + model._reserved + most > model.max_cost:
+        call.end(ChatError(f"{spent:.6g} of max_cost {model.max_cost:g} is spent and the next request might cost {most:.6g}"))
+        return None
     model._reserved += most
     model._under_way += 1
     try:

@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from persona_kit.benchmarks import write_responses
-from persona_kit.survey_files import read_survey, write_survey
+from persona_kit.survey_files import NOT_ASKED, _bare_label, read_survey, write_survey
 from persona_kit.surveys import Item, Survey, applicable, battery, presidential_election, topic_survey
 from persona_kit.tables import TableError
 
@@ -505,7 +505,7 @@ def test_old_spss_encodings(tmp_path):
 
 @given(
     shown=st.lists(
-        labels.filter(lambda s: len(s.encode()) <= 120 and "\0" not in s and s == s.strip()),
+        labels.filter(lambda s: len(s.encode()) <= 120 and "\0" not in s and s == s.strip() and _bare_label(s) not in NOT_ASKED),
         min_size=2,
         max_size=5,
         unique_by=lambda o: o.strip().casefold(),
