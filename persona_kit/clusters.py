@@ -331,14 +331,15 @@ def _cluster(workers: int | None) -> Iterator[Any]:
     except ImportError as e:
         raise ModuleNotFoundError("ask_ray needs Ray; install it with: pip install 'persona_kit[ray]'") from e
     own = not ray.is_initialized()
-    if own:
-        with _environment(RAY_USAGE_STATS_ENABLED="0", RAY_BACKEND_LOG_LEVEL="fatal"), _without_stderr():
-            _start(ray, workers)
-    try:
-        yield ray
-    finally:
+    with _environment(RAY_USAGE_STATS_ENABLED="0", RAY_DATA_USAGE_DISABLED="1", RAY_BACKEND_LOG_LEVEL="fatal"):
         if own:
-            ray.shutdown()
+            with _without_stderr():
+                _start(ray, workers)
+        try:
+            yield ray
+        finally:
+            if own:
+                ray.shutdown()
 
 # %% ../nbs/06b_clusters.ipynb #f2d0453d
 @contextlib.contextmanager

@@ -198,8 +198,10 @@ def test_limits_of_a_shard_count_what_its_store_has_paid(tmp_path, people, oracl
 @pytest.mark.parametrize("how", [{"mode": "probability", "draws": 2, "seed": 5}, {"mode": "reason", "shuffle": False}])
 def test_ray_gives_the_table_of_one_process(tmp_path, people, oracle, cluster, how, capfd, monkeypatch):
     from ray import cloudpickle
+    from ray.data._internal.usage import collector
 
-    given, handed_out = [], clusters._handed_out
+    given, handed_out, told = [], clusters._handed_out, []
+    monkeypatch.setattr(collector, "query_prometheus_counter", told.append)  # Ray Data measures itself for its makers unless told not to
     monkeypatch.setattr(clusters, "_handed_out", lambda ray, rows, study: given.append((rows, study)) or handed_out(ray, rows, study))
     oracle.broken = True  # some requests fail, and their rows say so
     whole = ask(people, SURVEY, model(oracle), progress=False, **how)
@@ -211,6 +213,7 @@ def test_ray_gives_the_table_of_one_process(tmp_path, people, oracle, cluster, h
     assert len(oracle.seen) == 2 * sent == 2 * used.usage["sent"]
     assert {a for _, _, a in oracle.seen[sent:]} == {f"Bearer {KEY}"}  # which the workers had from their own environment
     assert len(given) == 1 and KEY.encode() not in cloudpickle.dumps((given, clusters._Worker))
+    assert told == []
     assert capfd.readouterr() == ("", "")
 
 
