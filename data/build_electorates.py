@@ -44,6 +44,7 @@ LETTERS = ("H", "I", *[k for k, race in LETTER.items() if race in ("Black", "Asi
 CVAP_AGES = [0, 0, 0, 1, 1, 2, 2, 3, 3, 3]  # 18-29, 30-44, 45-64, 65+
 COARSE_AGE = dict(zip(AGES, ["18-24", "18-24", "25-44", "25-44", "25-44", "45-64", "45-64", "65+", "65+", "65+"], strict=True))
 COARSE_EDUCATION = dict(zip(EDUCATION, [0, 0, 1, 2, 2, 3, 3], strict=True))
+YIELD = 0.005  # by how much the table of a race may give way where tables contradict each other
 GROUP_OF = {g: g if g in ("White", "Black", "Asian", "Hispanic") else "rest" for g in GROUPS}
 
 
@@ -131,8 +132,8 @@ def by_group(cells: pd.DataFrame, known: dict[str, pd.Series], thirds: pd.Series
     """Citizens of one sex by group.
 
     Of those who are neither white nor Hispanic, Blacks and Asians by their own tables, or by the country's where the state has
-    none; the smaller groups take what is left over. Where that cannot be (a table of one race counts its Hispanics), Blacks take
-    part in it, or all.
+    none; the smaller groups take what is left over. Where nothing is left (a table of one race counts its Hispanics), the tables
+    give way by up to half a point, or Blacks take part in it, or all.
     """
     adults = cells.groupby("group")["weight"].sum()
     rest = adults[adults > 0].drop(["White", "Hispanic"])
@@ -141,15 +142,25 @@ def by_group(cells: pd.DataFrame, known: dict[str, pd.Series], thirds: pd.Series
     total = min(thirds["rest"], rest.sum() * (1 - 1e-9))
     for fixed in (published, set(published) - {"Black"}, ()):
         own = np.array([g in fixed for g in rest.index])
-        left = total - rest.to_numpy()[own] @ share[own]
-        if not own.all() and 0 < left < rest.to_numpy()[~own].sum():
+        given = yielding(share[own], rest.to_numpy()[own], rest.to_numpy()[~own].sum(), total)
+        if not own.all() and np.abs(given - share[own]).max(initial=0) <= YIELD:
             break
+    share[own] = given
 
     def moved(x: float) -> np.ndarray:
         return expit(logit(share) + np.where(own, 0.0, x))
 
     shift = brentq(lambda x: rest.to_numpy() @ moved(x) - total, -40, 40)
     return pd.concat([thirds.drop("rest"), rest * moved(shift)])
+
+
+def yielding(share: np.ndarray, people: np.ndarray, others: float, citizens: float) -> np.ndarray:
+    "Shares of citizens of some groups as near to these as leaves the others, who share what is left, a few citizens and a few who are none."
+    few = 0.002 * min(citizens, people.sum() + others - citizens)
+    left = np.clip(citizens - people @ share, min(few, others / 2), others - min(few, others / 2))
+    lack = citizens - left - people @ share
+    room = people * (1 - share) if lack > 0 else people * share  # whose citizens or others there are to take it from
+    return share if abs(lack) < 1e-9 or not room.sum() else share + lack * room / room.sum() / people
 
 
 def fit(cells: pd.DataFrame, margins: dict) -> np.ndarray:

@@ -552,8 +552,7 @@ def test_the_recorded_fit_is_within_the_limits():
     fitted = fit[fit["attribute"] != "race"]
     assert set(fit["attribute"]) == set(META["attributes"])
     assert fitted[["largest_in_a_state", "largest_in_the_country"]].notna().all(axis=None)
-    large = fitted[fitted["largest_in_a_state"] > 0.5]
-    assert set(zip(large["table"], large["state"], strict=True)) == {("B05003D", "WY")}
+    assert fitted["largest_in_a_state"].max() < 0.3
     assert fitted["largest_in_the_country"].max() < 0.1
 
 
