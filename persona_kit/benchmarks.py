@@ -522,7 +522,7 @@ def _write_sav(frame: pd.DataFrame, path: Path, survey: Survey) -> Path:
     changed = [f"{a!r} is {b!r}" for a, b in names.items() if a != b] + [f"the text of {v[0]!r} is cut" for v in variables if len(v[1].encode("utf-8")) > 255]
     if changed:
         warnings.warn(f"{path.name}: SPSS allows less: {', '.join(changed[:5])}{', …' * (len(changed) > 5)}; the codebook has the originals", stacklevel=3)
-    refusals = {i.item_id: [c for label, c in item_codes(i).items() if label in i.refusals] for i in survey}
+    refusals = {i.item_id: [c for label, c in item_codes(i).items() if label in i.refusals] for i in survey if i.kind != "text"}
     lost = {n: [{"lo": min(r), "hi": max(r)}] for item, r in refusals.items() for v, n in names.items() if r and (v == item or v.rpartition("_")[0] == item)}
     path.parent.mkdir(parents=True, exist_ok=True)
     library.write_sav(pd.DataFrame({names[v[0]]: v[2] for v in variables}), str(path), compress=path.suffix == ".zsav",

@@ -431,7 +431,7 @@ def _enumerated(text: str, options: tuple[str, ...]) -> tuple[list[int] | None, 
     pattern, found = _listable(options), list[int]()
     at = end = len(re.match(r"[\s*•·-]*", text)[0])  # type: ignore[index]
     while m := pattern.match(text, at):
-        if found and m["letter"] in ("A", "I") and not m["label"] and re.match(r"\s+(?!and\b|plus\b|or\b)[a-z]", text[m.end():]):
+        if m["letter"] in ("A", "I") and not m["label"] and re.match(r"\s+(?!(?:and|plus|or|because|since)\b)[a-z]", text[m.end():]):
             break  # a sentence begins
         place = _entry(m, options)
         if place is None:
@@ -608,7 +608,7 @@ def _named(piece: str, options: tuple[str, ...]) -> int | None:
 # %% ../nbs/05b_replies.ipynb #a5c20014
 _DECLINES = re.compile(
     r"\W*(?:(?:i'm |i am )?sorry\b\W*(?:but )?|i apologi[sz]e\b\W*(?:but )?)?(?:as an? (?:\w+ )?(?:ai|language model|assistant)\b"
-    r"|(?:i )?(?:can't|cannot|can not|won't|will not|am not able to|am unable to|'m unable to|'m not able to|refuse to|decline to|must decline|(?:would |'d )?(?:prefer|rather) not(?: to)?)"
+    r"|(?:i\b ?)?(?:can't|cannot|can not|won't|will not|am not able to|am unable to|'m unable to|'m not able to|refuse to|decline to|must decline|(?:would |'d )?(?:prefer|rather) not(?: to)?)"
     r"(?: (?:answer|say(?! enough| much| too)|respond|help|assist|comment|comply|discuss|share|provide|participate|engage|disclose|fulfill?)\b|\W*$)|no comment\W*$|(?:refused?|no answer|abstain)\W*$)", re.I)
 
 
