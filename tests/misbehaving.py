@@ -168,7 +168,8 @@ def interviewee(handler, body, n):
     if "poison" in text:
         return handler.reply(500, problem("out of luck"))
     turn = sum(whole.encode()) % 2
-    said = str(3 + turn) if "number only" in text else "A, B"[: 1 + 3 * turn] if "letters only" in text else "Well, it depends." if "own words" in text else "AB"[turn]
+    forms = {"number only": str(3 + turn), "letters only": "A, B"[: 1 + 3 * turn], "own words": "Well, it depends."}
+    said = next((form for words, form in forms.items() if words in text), "AB"[turn])
     time.sleep(0.02)
     return handler.reply(200, chat(said))
 
