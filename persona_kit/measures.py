@@ -815,7 +815,7 @@ def _group_agreement(codings: pd.Series, boot: np.ndarray, ci: float) -> dict[st
     "The measures of one group; boot is replicates × texts."
     if codings.map(len).nunique() > 1:
         raise ValueError(f"answers: some were coded {codings.map(len).min()} times and some {codings.map(len).max()} times; name what tells them apart in by=")
-    table = np.array([["\0" if o is None else o for o in c] for c in codings], dtype=object)
+    table = np.array([["" if o is None else o for o in c] for c in codings], dtype=object)
     codes, labels = pd.factorize(table.ravel())
     scores = _reliability(codes.reshape(table.shape), len(labels), np.vstack([np.ones(boot.shape[1]), boot]))
     found: dict[str, float] = {}
@@ -823,7 +823,7 @@ def _group_agreement(codings: pd.Series, boot: np.ndarray, ci: float) -> dict[st
         (low,), (high,) = _centred(values[None, 1:], values[:1], ci)
         prefix = "" if name == "agreement" else f"{name}_"
         found |= {name: values[0], f"{prefix}low": max(low, 0.0) if name == "agreement" else low, f"{prefix}high": min(high, 1.0)}
-    return found | {"uncoded": float((table == "\0").mean()), "n": len(table), "n_codings": table.shape[1]}
+    return found | {"uncoded": float((table == "").mean()), "n": len(table), "n_codings": table.shape[1]}
 
 
 def _reliability(codes: np.ndarray, k: int, weight: np.ndarray) -> list[np.ndarray]:

@@ -54,7 +54,7 @@ def option_order(item: Item, seed: int, persona_id: str, draw: int = 0, *, shuff
         return item.shown
     return _arranged(item, row_seeds(seed, persona_id, item.item_id, draw, "order"))[0]
 
-
+# %% ../nbs/06_simulation.ipynb #985f58ea
 def _arranged(item: Item, numbers: np.ndarray) -> list[tuple[str, ...]]:
     "One order per number."
     if not item.options:
@@ -344,7 +344,7 @@ class _Talk:
     failed: list[str] = field(default_factory=list)
     turns: list[tuple[dict[str, str], list[dict[str, str]]]] = field(default_factory=list)
 
-
+# %% ../nbs/06_simulation.ipynb #7655a0a9
 class _Job:
     "The questions to some personas, what was shown for each, and how its reply is read."
 
@@ -441,7 +441,7 @@ def _opening(job: _Job, i: int) -> Request:
     settings = _settings(study, item, job.orders[i]) if room is None else {"max_tokens": study.room(room)}
     return Request(_messages(job, i, _task(study, item)), seed=job.seeds[i], draw=job.rows[i][2], **settings)
 
-
+# %% ../nbs/06_simulation.ipynb #ad8fb1ef
 def _then(study: _Study, item: Item) -> str:
     "What is said after the reasoning."
     task = study.template.task
@@ -501,7 +501,7 @@ class _Step:
 
 _Steps = Generator[_Step, list[dict | None], None]
 
-
+# %% ../nbs/06_simulation.ipynb #d2394085
 def _steps(job: _Job, places: list[int]) -> _Steps:
     mode, again = job.study.mode, job.study.again
     name = {"reason": "reasoning", "open": "text"}.get(mode, "answer")
@@ -521,7 +521,7 @@ def _steps(job: _Job, places: list[int]) -> _Steps:
 def _unsatisfactory(job: _Job, places: list[int]) -> Callable[[int, dict], bool]:
     return lambda at, row: _read(job, places[at], row["reply"])["status"] in job.study.again
 
-
+# %% ../nbs/06_simulation.ipynb #f421e8a7
 def _conclude(job: _Job, first: dict[int, dict]) -> _Steps:
     "The answer, after the reasoning; asked where there is any reasoning."
     job.thoughts |= {i: thought for i, row in first.items() if (thought := _thought(row["reply"]))}
@@ -534,7 +534,7 @@ def _conclude(job: _Job, first: dict[int, dict]) -> _Steps:
         elif (answer := last[i]) is not None:
             _take(job, i, answer, before=[row])
 
-
+# %% ../nbs/06_simulation.ipynb #5303bc94
 def _code(job: _Job, first: dict[int, dict]) -> _Steps:
     "The codes of free answers; asked where there is an answer."
     read = {i: _read_text(job.rows[i][1], row["reply"]) for i, row in first.items()}
@@ -573,7 +573,7 @@ async def _hold(job: _Job, call: _Call, places: list[int]) -> None:
         while True:
             step = steps.send(list(await _collected(job.study, call, step)))
 
-
+# %% ../nbs/06_simulation.ipynb #0dccebbd
 async def _collected(study: _Study, call: _Call, step: _Step) -> list[dict]:
     again = step.wrong if study.again else None
     if not step.coder or study.coding is None:
@@ -607,7 +607,7 @@ async def _interviews(job: _Job, call: _Call) -> None:
             first = first.exceptions[0]
         raise first from None
 
-
+# %% ../nbs/06_simulation.ipynb #da04f813
 def _walk(job: _Job, made: list[tuple[str, list[Request]]] | None = None) -> dict[tuple[int, int], int]:
     "Go as far as stored replies lead. Which interviews end before their end, and in which wave; `made` is given the requests on the way."
     stopped: dict[tuple[int, int], int] = {}
@@ -624,7 +624,7 @@ def _walk(job: _Job, made: list[tuple[str, list[Request]]] | None = None) -> dic
             stopped |= {(job.rows[i][0], job.rows[i][2]): n for i in places if i not in job.said}
     return stopped
 
-
+# %% ../nbs/06_simulation.ipynb #ded5b4f9
 def _stored(study: _Study, step: _Step, made: list[tuple[str, list[Request]]] | None) -> list[dict | None]:
     model, requests = study.coder if step.coder else study.model, list(step.requests)
     if made is not None:
@@ -653,7 +653,7 @@ async def _in_turn(study: _Study, call: _Call, spans: Sequence[tuple[int, int]])
         if under_way:
             await asyncio.wait([task for _, task in under_way])
 
-
+# %% ../nbs/06_simulation.ipynb #87cf68f7
 @contextlib.asynccontextmanager
 async def _opened(study: _Study, call: _Call) -> AsyncIterator[None]:
     "The call, and beside it that of another model that codes."
@@ -702,7 +702,7 @@ async def _to_folder(study: _Study, call: _Call, folder: Path, part: int) -> Pat
                 said = []
     return folder
 
-
+# %% ../nbs/06_simulation.ipynb #2b539b8b
 def _finished(path: Path, again: Collection[str]) -> bool:
     "Whether a part is there, and holds nothing that would be asked again."
     if not path.exists():
@@ -727,7 +727,7 @@ def _described(study: _Study, part: int) -> dict[str, Any]:
     return {"personas": digest(people), "survey": digest(items), "prompt": digest(words), "model": study.model.id, "settings": study.model.defaults,
             "mode": study.mode, "draws": study.draws, "shuffle": study.shuffle, "seed": study.seed, "constrain": not study.free, "part": part} | _unusual(study)
 
-
+# %% ../nbs/06_simulation.ipynb #726aa5dc
 def _claim(folder: Path, described: dict[str, Any]) -> None:
     "Make the folder, or see that it holds parts of this very call."
     about = folder / _ABOUT
@@ -794,7 +794,7 @@ def _check_items(survey: Survey, mode: str) -> None:
         if len(item.shown) > most:
             raise ValueError(f"item {item.item_id!r} has {len(item.shown)} options; at most {most} can be lettered")
 
-
+# %% ../nbs/06_simulation.ipynb #46e25778
 def _check_texts(personas: pd.DataFrame) -> None:
     "Those who would have to be rendered and cannot be are known before anybody is asked."
     ok = personas["status"].eq("ok") if "status" in personas else pd.Series(True, index=personas.index)
@@ -836,7 +836,7 @@ def _extra(study: _Study) -> list[str]:
     own = {"value": any(item.kind == "number" for item in study.survey), "codings": study.mode == "open"}
     return [name for name, has in own.items() if has] + list(_marks(study))
 
-
+# %% ../nbs/06_simulation.ipynb #949eb0a1
 def _marks(study: _Study) -> dict[str, Any]:
     "The factors of the design that are not as usual."
     marks = {"context": (study.context, "independent"), "wording": (study.wording, 0), "template": (study.template.name, "default")}
@@ -903,7 +903,7 @@ def _read(job: _Job, i: int, reply: dict) -> dict[str, Any]:
         return found | {"status": "refusal", "option": None, "reason": answer}
     return found | ({"option": answer_text(item, answer)} if found["status"] == "ok" and study.mode != "open" else {})
 
-
+# %% ../nbs/06_simulation.ipynb #031f4882
 def _read_choice(item: Item, order: tuple[str, ...], text: str) -> dict[str, Any]:
     "One letter, or several."
     places: list[int] | None
@@ -928,7 +928,7 @@ def _read_number(item: Item, text: str) -> dict[str, Any]:
     number, status = parse_number(text, item.minimum, item.maximum)
     return {"status": status} if number is None else {"status": status, "answer": number, "value": number, "said": answer_text(item, number)}
 
-
+# %% ../nbs/06_simulation.ipynb #fd873f06
 def _read_text(item: Item, reply: dict) -> dict[str, Any]:
     if reply["status"] not in ("ok", "truncated"):
         return {"status": reply["status"], "reason": reply.get("reason")}
@@ -954,7 +954,7 @@ def _picked(shares: Sequence[float], drawn: float, pick: str) -> int:
         return largest[int(drawn * len(largest))]
     return min(int(np.searchsorted(np.cumsum(shares), drawn, side="right")), len(shares) - 1)
 
-
+# %% ../nbs/06_simulation.ipynb #6d7c65ea
 def _with_codes(job: _Job, i: int, answer: dict[str, Any], codes: Sequence[dict]) -> dict[str, Any]:
     "The answer to which a text was coded; the text stays what is remembered."
     if not codes:
@@ -1060,7 +1060,7 @@ def plan(personas: pd.DataFrame, survey: Survey | Item, model: ChatModel, *, pri
     return frame[["step", "requests", "stored", "to_send", "prompt_tokens", "completion_tokens", "cost", "basis", "unknown"]].astype(
         dict.fromkeys(("requests", "stored", "to_send", "unknown", "prompt_tokens", "completion_tokens"), int))
 
-
+# %% ../nbs/06_simulation.ipynb #fa9bb2cf
 def _step(name: str, known: list[Request], expected: int, model: ChatModel, likely: float = 0.0) -> dict[str, Any]:
     "One row of the plan; `expected` requests are made in the end, of which some cannot be known before others are answered (`likely` characters long)."
     resolved = {_key(r): r for r in (_resolve(request, model.id, model.defaults) for request in known)}

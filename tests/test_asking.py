@@ -18,6 +18,7 @@ from test_simulation import AGREE, BALLOT, Fake, by_name, people
 
 from persona_kit.benchmarks import load_benchmark, wide_answers, write_responses
 from persona_kit.chat import ChatModel, ReplyStore
+from persona_kit.measures import coding_agreement, reply_rates
 from persona_kit.personas import prompt
 from persona_kit.replies import LETTERS, parse_choice, parse_distribution, parse_multiple, parse_number, parse_text
 from persona_kit.simulation import _described, _Study, aask, ask, plan, requests
@@ -925,6 +926,72 @@ def test_a_code_to_a_refusal_and_a_code_that_failed():
     )
     row = ask(people(1), VOTE, failing, mode="open").iloc[0]
     assert row["status"] == "error" and row["reason"] == "not coded yet: down" and row["raw"] == "I did."
+
+
+@pytest.mark.parametrize("m", [2, 3])
+def test_agreement_of_codings_is_that_of_an_independent_implementation(m):
+    agreement = pytest.importorskip("nltk.metrics.agreement", reason="nltk is not installed (it comes with the extra text)")
+    rng = np.random.default_rng(m)
+    table = [
+        [rng.choice(["x", "y", "z", None], p=[0.2, 0.2, 0.5, 0.1]) if rng.random() < 0.5 else "x" for _ in range(m)] for _ in range(60)
+    ]
+    answers = pd.DataFrame({"persona_id": [f"p{i}" for i in range(60)], "item_id": "q", "codings": table})
+    found = coding_agreement(answers, n_boot=200).iloc[0]
+    task = agreement.AnnotationTask(data=[(j, i, str(label)) for i, row in enumerate(table) for j, label in enumerate(row)])
+    assert found[["agreement", "kappa", "alpha"]].tolist() == pytest.approx([task.avg_Ao(), task.kappa(), task.alpha()])
+    assert (
+        found["n"] == 60
+        and found["n_codings"] == m
+        and found["uncoded"] == pytest.approx(np.mean([c is None for row in table for c in row]))
+    )
+    for name in ("", "kappa_", "alpha_"):
+        assert found[f"{name}low"] < found[name.strip("_") or "agreement"] < found[f"{name}high"]
+
+
+def test_agreement_by_item_and_what_has_none():
+    ben, gerry = "aabbdcccedda", "babbbccceddd"  # Krippendorff (2011), section B: two observers, nominal data
+    answers = pd.DataFrame(
+        {"persona_id": [f"p{i}" for i in range(12)], "item_id": "q", "codings": list(map(list, zip(ben, gerry, strict=True)))}
+    )
+    assert round(coding_agreement(answers)["alpha"].iloc[0], 3) == 0.692
+    perfect = answers.assign(item_id="r", codings=[[c, c] for c in ben])
+    both = coding_agreement(pd.concat([answers, perfect, perfect.assign(item_id="s", codings=[["a", "a"]] * 12)]), n_boot=50).set_index(
+        "item_id"
+    )
+    assert both.loc["r", ["agreement", "kappa", "alpha"]].tolist() == [1, 1, 1] and both.loc["q", "alpha"] < 0.7
+    assert both.loc["s", "agreement"] == 1 and np.isnan(both.loc["s", "alpha"]) and np.isnan(both.loc["s", "kappa"])
+    with pytest.raises(ValueError, match="no answer was coded twice"):
+        coding_agreement(answers.assign(codings=None))
+    with pytest.raises(ValueError, match="some were coded 2 times and some 3 times"):
+        coding_agreement(pd.concat([answers, answers.assign(persona_id="x", codings=[["a"] * 3] * 12)]))
+
+
+def test_designs_are_not_mixed_unasked():
+    model = Fake(lambda r: "A")
+    both = pd.concat([ask(people(4), VOTE, model, wording=0), ask(people(4), VOTE, model, template="bare")], ignore_index=True)
+    with pytest.raises(ValueError, match="mix several values of template"):
+        reply_rates(both)
+    assert len(reply_rates(both.fillna({"template": "default"}), by="template")) == 4
+    skipped = reply_rates(ask(people(4), PANEL, Fake(lambda r: "B"), shuffle=False))
+    assert skipped["n"].eq(12).all()  # rules left two items out
+
+
+# ---- the embedded model
+
+
+def test_a_questionnaire_with_the_embedded_model(tmp_path):
+    pytest.importorskip("xllamacpp", reason="the embedded model is not installed (pip install 'persona_kit[local]')")
+    model = ChatModel("embedded", store=tmp_path / "s.sqlite")
+    some = people(2, text=["age: 61\nstate: Ohio", "age: 23\nstate: Ohio"])
+    answers = ask(some, PANEL, model, context="sequential", seed=1, progress=False)
+    assert (
+        not answers["status"].isin(["error", "truncated"]).any()
+        and answers.loc[answers["item_id"].eq("vote"), "status"].isin(["ok", "refusal"]).all()
+    )
+    assert answers.loc[answers["item_id"].eq("news"), "status"].isin(["ok", "refusal"]).all()  # held to what goes together
+    sent = model.usage["sent"]
+    pd.testing.assert_frame_equal(ask(some, PANEL, model, context="sequential", seed=1, progress=False), answers)
+    assert model.usage["sent"] == sent
 
 
 # ---- wordings and templates
