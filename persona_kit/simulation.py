@@ -376,6 +376,8 @@ class _Job:
 
     def due(self, wave: Sequence[int], interviews: Iterable[tuple[int, int]]) -> list[int]:
         "The rows of a wave that are asked; those that are not get what stands in them here."
+        if not self.study.sequential and len(self.study.waves) == 1:
+            return [i for i, (p, _, _) in enumerate(self.rows) if self.statuses[p] == "ok"]
         places = []
         for p, d in interviews:
             talk = self.talks[p, d]
@@ -859,7 +861,8 @@ def _take(job: _Job, i: int, row: dict, before: Sequence[dict] = (), codes: Sequ
     talk, thought = job.talks[p, d], job.thoughts.get(i)
     answer = _with_codes(job, i, _read(job, i, row["reply"]), codes)
     reason = answer.get("reason") if thought is None else thought
-    tokens = [_total(*(r["usage"].get(name) for r in (row, *before, *codes))) for name in ("prompt_tokens", "completion_tokens")]
+    used = [r["usage"] for r in (row, *before, *codes)]
+    tokens = [_total(*[u.get(name) for u in used]) for name in ("prompt_tokens", "completion_tokens")]
     job.said[i] = (answer.get("option"), answer.get("probabilities"), answer.get("missing_mass"), list(job.orders[i]), answer["status"], row["reply"]["text"],
                    reason, *tokens, row["request_key"], answer.get("value"), answer.get("codings"))
     _settle(talk, item.item_id, answer["status"])
@@ -901,23 +904,24 @@ def _read(job: _Job, i: int, reply: dict) -> dict[str, Any]:
     answer = found.get("answer")
     if isinstance(answer, str) and answer in item.refusals:
         return found | {"status": "refusal", "option": None, "reason": answer}
-    return found | ({"option": answer_text(item, answer)} if found["status"] == "ok" and study.mode != "open" else {})
+    if found["status"] == "ok" and study.mode != "open":
+        found["option"] = answer if isinstance(answer, str) else answer_text(item, answer)
+    return found
 
 # %% ../nbs/06_simulation.ipynb #031f4882
 def _read_choice(item: Item, order: tuple[str, ...], text: str) -> dict[str, Any]:
     "One letter, or several."
-    places: list[int] | None
     if item.kind == "single":
         place, status = parse_choice(text, order)
-        places = None if place is None else [place]
-    else:
-        places, status = parse_multiple(text, order)
+        return {"status": status} if place is None else {"status": status, "answer": order[place], "said": LETTERS[place]}
+    places, status = parse_multiple(text, order)
     if places is None:
         return {"status": status}
     labels = [order[n] for n in places]
-    answer = labels[0] if item.kind == "single" or (len(labels) == 1 and labels[0] in item.refusals) else labels
+    answer = labels[0] if len(labels) == 1 and labels[0] in item.refusals else labels
     if not accepts(item, answer):
-        return {"status": "invalid", "reason": f"these do not go together: {', '.join(labels)}" if len(labels) <= (item.at_most or 99) else f"more than {item.at_most}"}
+        why = f"more than {item.at_most}" if len(labels) > (item.at_most or 99) else f"these do not go together: {', '.join(labels)}"
+        return {"status": "invalid", "reason": why}
     return {"status": status, "answer": answer, "said": ", ".join(LETTERS[n] for n in places) or "none"}
 
 

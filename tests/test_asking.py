@@ -14,6 +14,9 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_engine import SURVEY
+from test_engine import people as sampled
+from test_engine import run as interrupted
 from test_simulation import AGREE, BALLOT, Fake, by_name, people
 
 from persona_kit.benchmarks import load_benchmark, wide_answers, write_responses
@@ -772,6 +775,22 @@ def test_a_killed_conversation_goes_on_where_it_was(server, tmp_path):
     assert len(server.seen(url)) <= int(whole["request_key"].notna().sum()) + (seen - kept)  # only what was in flight is asked twice
     with pytest.raises(ValueError, match="holds the answers of another call: other context"):
         ask(people(40), PANEL, endpoint(url, store=store), out=out, part=5)
+
+
+def test_an_interrupted_conversation_returns_what_is_there(server, tmp_path):
+    url, store = server.url("slow_letter"), tmp_path / "s"
+    done = interrupted(
+        "answers = ask(people(60), SURVEY, m, seed=1, context='sequential'); print(answers['status'].value_counts().to_dict())",
+        url,
+        store,
+        1,
+    )
+    kept = len(ReplyStore(store))
+    assert done.returncode == 0 and f"'ok': {kept}" in done.stdout and f"'error': {240 - kept}" in done.stdout and 20 <= kept < 200, (
+        done.stderr
+    )
+    model = endpoint(url, store=store)
+    assert ask(sampled(60), SURVEY, model, seed=1, context="sequential")["status"].eq("ok").all() and model.usage["sent"] == 240 - kept
 
 
 def test_retry_within_a_conversation(server):

@@ -149,19 +149,22 @@ def test_shards_by_hand_are_the_whole(tmp_path, people, oracle):
     pd.testing.assert_frame_equal(ask(people, SURVEY, store, seed=2, progress=False), whole)
 
 
-DESIGNS = [{"context": "sequential", "draws": 2}, {"mode": "open", "codings": 3}, {"mode": "distribution", "pick": "mode", "template": "bare"}, {"wording": 1}]
+DESIGNS = [{"context": "sequential", "draws": 2}, {"mode": "open", "codings": 3},
+           {"mode": "distribution", "pick": "mode", "template": "bare"}, {"wording": 1}]
 
 
 @pytest.mark.parametrize("how", DESIGNS)
 def test_every_design_travels(tmp_path, people, oracle, how):
     news = Item("news", "Which?", ["this", "that"], kind="multiple", paraphrases=["Which one?"])
     hours = Item("hours", "How many?", kind="number", ask_if={"scale": ["little", "some"]})
-    survey = Survey([SCALE, news, hours]) if "mode" not in how and "wording" not in how else Survey([dataclasses.replace(SCALE, paraphrases=["How many?"])])
+    single = "mode" in how or "wording" in how
+    survey = Survey([dataclasses.replace(SCALE, paraphrases=["How many?"])] if single else [SCALE, news, hours])
     (tmp_path / "mine.txt").write_text("[system]\n$persona!\n[user]\n$question\n$options\n$task\n")
     how = how | ({"template": tmp_path / "mine.txt"} if "context" in how else {})
     some = people.iloc[:20]
     whole = ask(some, survey, model(oracle), seed=2, progress=False, **how)
-    numbers, study = shard_numbers(some, 3), clusters._study(model(oracle), survey, how | {"seed": 2}, tmp_path / "a", 2)
+    numbers = shard_numbers(some, 3)
+    study = clusters._study(model(oracle), survey, how | {"seed": 2}, tmp_path / "a", 2)
     (tmp_path / "mine.txt").unlink()  # its words travel, not the file
     worker, parts = clusters._Worker(pickle.loads(pickle.dumps(study))), {}
     for row in clusters._rows(some, numbers, study, model(oracle)):
