@@ -317,7 +317,7 @@ def _replicates(tally: "_Tally", drawn: "_Drawn", seed: int) -> np.ndarray:
         return sums / totals[:, groups]
 
 # %% ../nbs/07_alignment.ipynb #a2884238
-_RUN = ("tier", "generator", "simulator", "mode")
+_RUN = ("tier", "generator", "simulator", "mode", "context", "wording", "template")
 
 # %% ../nbs/07_alignment.ipynb #1cc0d8cc
 def _check_by(frame: pd.DataFrame, by: str | Sequence[str] | None, name: str) -> list[str]:

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['reply_rates', 'spread', 'group_variance', 'correlation_distance', 'cronbach_alpha', 'order_effects',
-           'adjusted_shares', 'retest', 'conditioning_gain', 'matched', 'human_baselines']
+           'adjusted_shares', 'retest', 'coding_agreement', 'conditioning_gain', 'matched', 'human_baselines']
 
 # %% ../nbs/07b_measures.ipynb #7f01cb62
 from collections.abc import Iterable, Sequence
@@ -112,7 +112,7 @@ def reply_rates(answers: pd.DataFrame, *, by: str | Sequence[str] | None = None,
     -------
     DataFrame
         Columns of `by`, status (refusal, invalid, and whichever other occurs), rate (of all replies asked for), low, high, n
-        (replies asked for), n_personas.
+        (replies asked for: items that a rule left out do not count), n_personas.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def reply_rates(answers: pd.DataFrame, *, by: str | Sequence[str] | None = None,
     """
     _check_ci(ci)
     _need(answers, ("persona_id", "item_id", "option", "status"))
-    answers = _with_topic(answers, by, items)
+    answers = _with_topic(answers[answers["status"].ne("skipped")], by, items)
     units = _units(answers, by, weight, n_boot, seed)
     status = answers["status"].to_numpy(dtype=object, copy=True)
     if items is not None:
@@ -769,6 +769,76 @@ def _draw_entropy(rows: pd.DataFrame, size: int) -> np.ndarray:
     each = counts.assign(h=-p * np.log2(p), total=total)[total > 1].groupby(["group", "item", "persona", "w"])["h"].sum().reset_index()
     whole = np.bincount(each["group"], each["w"], size)
     return np.divide(np.bincount(each["group"], each["w"] * each["h"], size), whole, out=np.full(size, np.nan), where=whole > 0)
+
+# %% ../nbs/07b_measures.ipynb #a5c50002
+def coding_agreement(answers: pd.DataFrame, *, by: str | Sequence[str] | None = None, ci: float = 0.95, n_boot: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """Compare the codings of free answers: percent agreement, Cohen's κ, Krippendorff's α.
+
+    Parameters
+    ----------
+    answers : DataFrame
+        An answers table with a column `codings`: a list of labels per answer, None for a text that fits no option.
+    by : str or list of str, optional
+        Columns to group by, beside item_id.
+    ci : float
+    n_boot, seed : int
+        Bootstrap over personas. Weights are not used: the coder is measured, not the population.
+
+    Returns
+    -------
+    DataFrame
+        item_id and the columns of `by`, agreement, low, high, kappa, kappa_low, kappa_high, alpha, alpha_low, alpha_high (NaN where all codings
+        are equal), uncoded (share of codings that fit no option), n (texts), n_codings.
+
+    Raises
+    ------
+    TableError, ValueError
+        If a column is missing, no answer was coded twice, or answers of one group were coded differently often.
+
+    References
+    ----------
+    Cohen (1960), "A coefficient of agreement for nominal scales". Krippendorff (2011), "Computing Krippendorff's alpha-reliability", section C.
+    """
+    _check_ci(ci)
+    _need(answers, ("persona_id", "item_id", "codings"))
+    answers = answers[[isinstance(c, list | tuple | np.ndarray) and len(c) > 1 for c in answers["codings"]]]
+    if answers.empty:
+        raise ValueError("answers: no answer was coded twice; ask in mode 'open' with codings=2 or more")
+    columns = ["item_id", *([by] if isinstance(by, str) else by or [])]
+    units = _units(answers, list(dict.fromkeys(columns)), None, n_boot, seed)
+    rows = [_group_agreement(answers["codings"].iloc[at], units.boot[:, units.persona[at]], ci)
+            for n in range(len(units.groups)) for at in [np.flatnonzero(units.number == n)]]
+    return units.groups.join(pd.DataFrame(rows))
+
+# %% ../nbs/07b_measures.ipynb #a5c50003
+def _group_agreement(codings: pd.Series, boot: np.ndarray, ci: float) -> dict[str, float]:
+    "The measures of one group; boot is replicates × texts."
+    if codings.map(len).nunique() > 1:
+        raise ValueError(f"answers: some were coded {codings.map(len).min()} times and some {codings.map(len).max()} times; name what tells them apart in by=")
+    table = np.array([["" if o is None else o for o in c] for c in codings], dtype=object)
+    codes, labels = pd.factorize(table.ravel())
+    scores = _reliability(codes.reshape(table.shape), len(labels), np.vstack([np.ones(boot.shape[1]), boot]))
+    found: dict[str, float] = {}
+    for name, values in zip(("agreement", "kappa", "alpha"), scores, strict=True):
+        (low,), (high,) = _centred(values[None, 1:], values[:1], ci)
+        prefix = "" if name == "agreement" else f"{name}_"
+        found |= {name: values[0], f"{prefix}low": max(low, 0.0) if name == "agreement" else low, f"{prefix}high": min(high, 1.0)}
+    return found | {"uncoded": float((table == "").mean()), "n": len(table), "n_codings": table.shape[1]}
+
+
+def _reliability(codes: np.ndarray, k: int, weight: np.ndarray) -> list[np.ndarray]:
+    "Agreement, κ and α for each row of weights over the texts; codes is texts × codings."
+    total, m = weight.sum(1), codes.shape[1]
+    counts = np.stack([(codes == c).sum(1) for c in range(k)], axis=1)
+    shares = [np.stack([weight @ (codes[:, j] == c) for c in range(k)], axis=1) / total[:, None] for j in range(m)]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        pairs = [(weight @ (codes[:, a] == codes[:, b]) / total, (shares[a] * shares[b]).sum(1)) for a, b in combinations(range(m), 2)]
+        kappas = [np.where(1 - chance > 1e-12, (agree - chance) / (1 - chance), np.nan) for agree, chance in pairs]
+        of_code, n = weight @ counts, total * m
+        differ = weight @ (m**2 - (counts**2).sum(1)) / (m - 1)
+        by_chance = n**2 - (of_code**2).sum(1)
+        alpha = np.where(by_chance > 1e-9, 1 - (n - 1) * differ / by_chance, np.nan)
+    return [np.mean([agree for agree, _ in pairs], axis=0), np.mean(kappas, axis=0), alpha]
 
 # %% ../nbs/07b_measures.ipynb #714f5ddf
 def conditioning_gain(conditioned: pd.DataFrame, unconditioned: pd.DataFrame, human: pd.DataFrame, *, items, by: str | Sequence[str] | None = None,

@@ -1,8 +1,10 @@
 """Clusters: shards, their stores and their share of the limits; a real Ray of two workers beside one process, also when one is killed."""
 
+import dataclasses
 import hashlib
 import json
 import os
+import pickle
 import signal
 import threading
 import time
@@ -145,6 +147,33 @@ def test_shards_by_hand_are_the_whole(tmp_path, people, oracle):
     store = ChatModel("oracle", base_url="http://127.0.0.1:9/v1", store=tmp_path / "all.sqlite")
     assert merge_stores(tmp_path, store.store) == sent and merge_stores(tmp_path, store.store) == 0
     pd.testing.assert_frame_equal(ask(people, SURVEY, store, seed=2, progress=False), whole)
+
+
+DESIGNS = [{"context": "sequential", "draws": 2}, {"mode": "open", "codings": 3},
+           {"mode": "distribution", "pick": "mode", "template": "bare"}, {"wording": 1}]
+
+
+@pytest.mark.parametrize("how", DESIGNS)
+def test_every_design_travels(tmp_path, people, oracle, how):
+    news = Item("news", "Which?", ["this", "that"], kind="multiple", paraphrases=["Which one?"])
+    hours = Item("hours", "How many?", kind="number", ask_if={"scale": ["little", "some"]})
+    single = "mode" in how or "wording" in how
+    survey = Survey([dataclasses.replace(SCALE, paraphrases=["How many?"])] if single else [SCALE, news, hours])
+    (tmp_path / "mine.txt").write_text("[system]\n$persona!\n[user]\n$question\n$options\n$task\n")
+    how = how | ({"template": tmp_path / "mine.txt"} if "context" in how else {})
+    some = people.iloc[:20]
+    whole = ask(some, survey, model(oracle), seed=2, progress=False, **how)
+    numbers = shard_numbers(some, 3)
+    study = clusters._study(model(oracle), survey, how | {"seed": 2}, tmp_path / "a", 2)
+    (tmp_path / "mine.txt").unlink()  # its words travel, not the file
+    worker, parts = clusters._Worker(pickle.loads(pickle.dumps(study))), {}
+    for row in clusters._rows(some, numbers, study, model(oracle)):
+        told = worker.ask(row.to_pylist()[0])
+        assert told["problem"] is None
+        parts[told["shard"]] = clusters._unpacked(told["answers"])
+    pd.testing.assert_frame_equal(clusters._frame(some, numbers, parts, model(oracle), study), whole)
+    with pytest.raises(ValueError, match="a second model, coder=, is not sent to other machines"):
+        ask_shard(some, SCALE, model(oracle), tmp_path / "b", 0, shards=2, mode="open", coder=model(oracle))
 
 
 def test_what_is_wrong_is_said_first(tmp_path, people, oracle, monkeypatch):
