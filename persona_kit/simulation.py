@@ -23,7 +23,7 @@ from typing import Any, overload
 import numpy as np
 import pandas as pd
 
-from .chat import ChatModel, Request, _Call, _expected, _key, _resolve, _run, _statuses, _store_get
+from .chat import ChatModel, Request, _again, _Call, _expected, _key, _resolve, _run, _statuses, _store_get
 from .personas import prompt, prompter, render, tier_attributes
 from .surveys import Item, Survey, presidential_election
 from .tables import check, row_seeds, row_uniforms, write
@@ -457,9 +457,9 @@ def ask(personas: pd.DataFrame, survey: Survey | Item, model: ChatModel, *, mode
         With `persona_id`, `item_id` and `draw` it seeds order, request and draw. Tiers share it.
     constrain : bool, optional
         Hold the model to the letters. By default only the embedded model.
-    retry : str or collection of str
-        Ask anew, once, what is stored and was read as one of these statuses: refusal, invalid, truncated, filtered. The old reply is
-        kept in the store; the new one counts from then on.
+    retry : str, collection of str or dict from str to int
+        Ask anew what is stored and was read as one of these statuses: refusal, invalid, truncated, filtered. Each is asked anew once, or
+        as often as the dict says, in all calls together; a call that was killed goes on. The old reply is kept; the new one counts.
     out : path, optional
         A folder for the answers of a population too large for one frame. They are written there as Parquet files while they come;
         the same call goes on where an earlier one was stopped.
@@ -605,11 +605,11 @@ async def _answer_some(study: _Study, call: _Call, span: tuple[int, int]) -> lis
     drawn = row_uniforms(study.seed, *job.keys, "draw").tolist() if job.rows and study.mode == "probability" else [0.0] * len(job.rows)
 
     def unthinking(at: int, row: dict) -> bool:
-        return row["reply"]["status"] in study.again and not _thought(row["reply"])
+        return _again(study.again, row["reply"]["status"], row) and not _thought(row["reply"])
 
     def unsatisfactory(at: int, row: dict) -> bool:
         i = places[at]
-        return _said(job, i, row, drawn[i])["status"] in study.again
+        return _again(study.again, _said(job, i, row, drawn[i])["status"], row)
 
     places = job.asked
     if study.mode == "reason":
@@ -645,7 +645,7 @@ async def _in_turn(study: _Study, call: _Call, spans: Sequence[tuple[int, int]])
 
 async def _answer(study: _Study, call: _Call, out: str | os.PathLike | None, part: int) -> pd.DataFrame | Path:
     if out is not None:
-        return await _to_folder(study, call, Path(out), part)
+        return await _to_folder(study, call, Path(out).expanduser(), part)
     people = len(study.personas)
     said: list[tuple] = []
     async with call, contextlib.aclosing(_in_turn(study, call, study.spans(0, people))) as spans:
@@ -672,6 +672,7 @@ async def _to_folder(study: _Study, call: _Call, folder: Path, part: int) -> Pat
         async for (_, stop), rows in answered:
             said += rows
             if call.interrupted:
+                call.kept = f"{len(parts) - len(todo)} of {len(parts)} parts are finished in {folder}"
                 break
             if stop == todo[0][2]:
                 path, start, _ = todo.pop(0)
@@ -873,7 +874,7 @@ def plan(personas: pd.DataFrame, survey: Survey | Item, model: ChatModel, *, mod
     -------
     DataFrame
         One row per step (mode "reason" has two) and one for the total: `requests`, `stored` (of them), `to_send`, `prompt_tokens` and
-        `completion_tokens` of what is to be sent, `cost` (NaN without prices), `basis` ("stored replies", or "at most").
+        `completion_tokens` of what is to be sent, `cost` (NaN without prices), `basis` ("stored replies" or "estimate").
 
     Raises
     ------
@@ -889,7 +890,7 @@ def plan(personas: pd.DataFrame, survey: Survey | Item, model: ChatModel, *, mod
     prices = prices or model.prices
     frame["cost"] = np.nan if prices is None else (frame["prompt_tokens"] * prices[0] + frame["completion_tokens"] * prices[1]) / 1e6
     total = frame[["requests", "stored", "to_send", "prompt_tokens", "completion_tokens"]].sum().to_dict()
-    basis = frame["basis"].iloc[0] if frame["basis"].nunique() == 1 else "at most"
+    basis = frame["basis"].iloc[0] if frame["basis"].nunique() == 1 else "estimate"
     whole = {"step": "total", **total, "basis": basis, "cost": frame["cost"].sum(min_count=1)}
     frame = pd.concat([frame, pd.DataFrame([whole])], ignore_index=True)
     return frame[["step", "requests", "stored", "to_send", "prompt_tokens", "completion_tokens", "cost", "basis"]].astype(
@@ -900,18 +901,16 @@ def _step(name: str, known: list[Request], expected: int, model: ChatModel) -> d
     "One row of the plan; `expected` requests are made in the end, of which some cannot be known before others are answered."
     resolved = {_key(r): r for r in (_resolve(request, model.id, model.defaults) for request in known)}
     found = _store_get(model.store, list(resolved), ("request_key", "usage"))
-    used = [(sum(len(str(m["content"])) for m in resolved[k]["messages"]), row["usage"]) for k, row in found.items()]
-    counted = [(size, u["prompt_tokens"], u["completion_tokens"]) for size, u in used if u.get("prompt_tokens") and u.get("completion_tokens") is not None]
-    todo = [r for k, r in resolved.items() if k not in found]
+    used = [(_expected(resolved[k])[0], row["usage"]) for k, row in found.items()]
+    counted = [(guess, u["prompt_tokens"], u["completion_tokens"]) for guess, u in used if u.get("prompt_tokens") and u.get("completion_tokens") is not None]
+    guesses = [_expected(r) for k, r in resolved.items() if k not in found]
     requests = len(resolved) + expected - len(known)
     to_send = requests - len(found)
-    sizes = [sum(len(str(m["content"])) for m in r["messages"]) for r in todo]
-    size = float(np.mean(sizes)) if sizes else float(np.mean([c[0] for c in counted])) if counted else 0.0
+    prompt = float(np.mean([g[0] for g in guesses])) if guesses else float(np.mean([c[0] for c in counted])) if counted else 0.0
     if len(counted) >= 5:
-        per_character = sum(c[1] for c in counted) / sum(c[0] for c in counted)
+        prompt *= sum(c[1] for c in counted) / sum(c[0] for c in counted)
         reply, basis = float(np.mean([c[2] for c in counted])), "stored replies"
     else:
-        per_character, basis = 0.25, "at most"
-        reply = float(np.mean([_expected(r)[1] for r in todo])) if todo else 32.0
-    return {"step": name, "requests": requests, "stored": len(found), "to_send": to_send, "prompt_tokens": round(to_send * size * per_character),
+        reply, basis = float(np.mean([g[1] for g in guesses])) if guesses else 32.0, "estimate"
+    return {"step": name, "requests": requests, "stored": len(found), "to_send": to_send, "prompt_tokens": round(to_send * prompt),
             "completion_tokens": round(to_send * reply), "basis": basis}

@@ -271,7 +271,7 @@ def test_a_plan_of_two_steps_and_its_measure(tmp_path):
     people, ballot = us_adults().sample(n=20, seed=1), presidential_election()
     model = ChatModel("m", base_url="http://a/v1", store=tmp_path / "s")
     told = plan(people, ballot, model, mode="reason", prices=(1.0, 10.0)).set_index("step")
-    assert told["to_send"].to_dict() == {"reasoning": 60, "answer": 60, "total": 120} and set(told["basis"]) == {"at most"}
+    assert told["to_send"].to_dict() == {"reasoning": 60, "answer": 60, "total": 120} and set(told["basis"]) == {"estimate"}
     total = told.loc["total"]
     assert total["completion_tokens"] == 60 * 200 + told.loc["answer", "completion_tokens"]
     assert total["cost"] == pytest.approx((total["prompt_tokens"] + 10 * total["completion_tokens"]) / 1e6)
