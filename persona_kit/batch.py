@@ -132,10 +132,10 @@ def from_batch(folder: str | os.PathLike, model: ChatModel) -> pd.DataFrame:
     if problems:
         rest = f"; {len(rows)} of {len(known)} parts are stored. Write what is missing anew with to_batch, into another folder" if known[1:] else ""
         raise ValueError("; ".join(problems) + rest)
-    return pd.DataFrame(rows)
+    return pd.DataFrame([_counted(*row, model) for row in rows])  # when all are stored: a part may have been handed in again as another
 
 # %% ../nbs/03b_batch.ipynb #820b6cb9
-def _read_part(known: Path, model: ChatModel) -> dict[str, Any]:
+def _read_part(known: Path, model: ChatModel) -> tuple[str, list[str], dict[str, Any], int, int]:
     try:
         lines = [json.loads(line) for line in known.read_text(encoding="utf-8").splitlines()]
         requests = {line["key"]: line["request"] for line in lines if line["key"] == _key(line["request"])}
@@ -162,7 +162,11 @@ def _read_part(known: Path, model: ChatModel) -> dict[str, Any]:
             else:
                 failed[key] = row
     model.store.put(rows.values())
-    stored = set(model.store.get(list(requests)))
+    return name, list(requests), failed, unreadable, repeated
+
+
+def _counted(name: str, requests: list[str], failed: dict[str, Any], unreadable: int, repeated: int, model: ChatModel) -> dict[str, Any]:
+    stored = set(model.store.get(requests))
     failed = {k: reason for k, reason in failed.items() if k not in stored}
     return {"part": name, "requests": len(requests), "stored": len(stored), "failed": len(failed), "missing": len(requests) - len(stored) - len(failed),
             "unreadable": unreadable, "repeated": repeated, "reason": _without_secrets(next(iter(failed.values()), ""), *_hidden(model))[:200]}

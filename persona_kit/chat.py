@@ -91,12 +91,13 @@ class Request:
         object.__setattr__(self, "messages", tuple(messages))
 
 # %% ../nbs/03_chat.ipynb #5e819f23
-def _fast_encoder() -> Callable[[Any], str]:
-    encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+def _fast_encoder(ascii_only: bool = True) -> Callable[[Any], str]:
+    encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=ascii_only)
     make = getattr(json.encoder, "c_make_encoder", None)
     if make is None:
         return encoder.encode
-    pieces = make(None, encoder.default, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, False)
+    text = json.encoder.encode_basestring_ascii if ascii_only else json.encoder.encode_basestring
+    pieces = make(None, encoder.default, text, None, ":", ",", False, False, False)
     return lambda value: "".join(pieces(value, 0))  # `encode` would make one for each text, which takes longer than the text
 
 
@@ -1367,7 +1368,7 @@ def _groups(todo: list[_Asked], workers: int) -> list[list[_Asked]]:
 class _Pool:
     "The clients of a call, one per address: who is asked next, and who has failed and rests."
 
-    def __init__(self, clients: list[tuple[Any, str, type]]):
+    def __init__(self, clients: list[tuple[Any, Any]]):
         self.clients = clients
         self.rest = [0.0] * len(clients)     # until when
         self.failed = [0] * len(clients)     # times in a row
@@ -1395,8 +1396,8 @@ async def _engine(call: _Call) -> None:
     pool = _Pool(clients)
     try:
         async with contextlib.AsyncExitStack() as stack:
-            for client, _, _ in clients:
-                await stack.enter_async_context(client)
+            for http, _ in clients:
+                await stack.enter_async_context(http)
             async with asyncio.TaskGroup() as group:
                 for i in range(model.concurrency):
                     group.create_task(_worker(call, pool, i))
@@ -1412,24 +1413,51 @@ async def _engine(call: _Call) -> None:
         raise ChatError(f"{_place(model)}: {call.stop}{kept}")
 
 # %% ../nbs/03_chat.ipynb #29ab8c6d
-def _clients(model: _Endpoint) -> list[tuple[Any, str, type]]:
+def _clients(model: _Endpoint) -> list[tuple[Any, Any]]:
     return [_client(model, url) for url in (_embedded_urls() if model.embedded else _urls(model))]
 
 
-def _client(model: _Endpoint, url: str | None) -> tuple[Any, str, type]:
+def _client(model: _Endpoint, url: str | None) -> tuple[Any, Any]:
+    "What sends, and a request with the address, the headers and the time-outs that all have in common."
     import openai
 
     local = url is not None and urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
     http = openai.DefaultAioHttpClient(trust_env=not local, follow_redirects=False)
     client = openai.AsyncOpenAI(**_address(url), api_key=_secret(model), http_client=http, max_retries=0, timeout=model.timeout)
-    plain = next(c for c in type(http).__mro__ if c.__name__ == "AsyncClient").__module__.partition(".")[0]  # httpx, or what took its place
-    return client, f"{client.base_url}chat/completions", import_module(plain).Response
+    headers = {"Authorization": f"Bearer {client.api_key}"} | {name: value for name, value in client.default_headers.items() if isinstance(value, str)}
+    query = _address(url)["default_query"]
+    usual = http.build_request("POST", f"{client.base_url}chat/completions", params=query, headers=headers, content=b"", timeout=model.timeout)
+    del usual.headers["content-length"]
+    return http, usual
 
 
-async def _post(client: Any, url: str, response: type, body: dict) -> Any:
-    "The reply as it came, without the objects that the SDK would make of it."
-    answer = await client.post(url, body=body, cast_to=response)
+_sent = _fast_encoder(ascii_only=False)
+
+
+async def _post(http: Any, usual: Any, body: dict) -> Any:
+    "The reply as it came, without the objects that the SDK would make of request and reply; failures are those of the SDK."
+    import openai
+
+    request = type(usual)("POST", usual.url, headers=usual.headers, content=_sent(body).encode(), extensions=usual.extensions)
+    try:
+        answer = await http.send(request)
+    except Exception as e:
+        late = any("Timeout" in c.__name__ for c in type(e).__mro__)
+        raise (openai.APITimeoutError(request) if late else openai.APIConnectionError(request=request)) from e
+    if not answer.is_success:
+        raise _status_error(answer)
     return json.loads(answer.content) if "json" in answer.headers.get("content-type", "") else answer.text
+
+
+def _status_error(answer: Any) -> Exception:
+    import openai
+
+    text = answer.text.strip()
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        return openai.APIStatusError(text or f"Error code: {answer.status_code}", response=answer, body=text)
+    return openai.APIStatusError(f"Error code: {answer.status_code} - {body}", response=answer, body=body)
 
 # %% ../nbs/03_chat.ipynb #fa02c3d2
 def _address(url: str | None) -> dict[str, Any]:
