@@ -274,16 +274,16 @@ def _again(folder: Path, model: ChatModel) -> dict[str, dict]:
     "The state, with a new part for what a batch has left undone."
     state = _state(folder)
     for name, part in list(state.items()):
-        if part.get("status") not in _OVER[1:] or not part.get("fetched") or part.get("again"):
+        new = part.get("again", f"part-{len(state) + 1:04d}")
+        if part.get("status") not in _OVER[1:] or not part.get("fetched") or (folder / f"{new}.jsonl").exists():
             continue
         lines = [json.loads(line) for line in (folder / f"{name}.requests.jsonl").read_text(encoding="utf-8").splitlines()]
         stored = model.store.get([line["key"] for line in lines])
         todo = {line["key"]: line["request"] for line in lines if line["key"] not in stored}
         if todo:
-            new = f"part-{len(state) + 1:04d}"
-            _write_part(folder / f"{new}.jsonl", next(_parts(todo, model)))
             part["again"], state[new] = new, {}
-            _keep(folder, state)
+            _keep(folder, state)  # first: a part that nobody knows of would be handed in twice
+            _write_part(folder / f"{new}.jsonl", next(_parts(todo, model)))
     return state
 
 # %% ../nbs/03b_batch.ipynb #40075a83

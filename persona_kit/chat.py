@@ -971,14 +971,6 @@ class _Call(_Waiting):
         "One row per request, from the store or from the model; and the keys of those that were asked. `again` says which stored rows will not do."
         return await _collect(self, requests, again)
 
-    def count(self, keys: Sequence[str], found: dict[str, dict], todo: dict[str, _Asked]) -> None:
-        self.model._usage["requests"] += len(keys)
-        self.model._usage["stored"] += sum(k not in todo for k in keys)
-        if not self.expected:
-            self.progress.expect(len(found | todo))
-        self.progress.skip(sum(k not in todo for k in found))
-        self.dropped.update(name for k, row in found.items() if k not in todo for name in row["reply"].get("dropped") or ())
-
     def expect(self, n: int) -> None:
         self.expected = True
         self.progress.expect(n)
@@ -1075,15 +1067,13 @@ class _Endpoint:
         self.id = _embedded_id() if self.embedded else name
         self.base_url = base_url if base_url is None or isinstance(base_url, str) else tuple(base_url)
         self.concurrency = (_layout()[0] if self.embedded else 16) if concurrency is None else concurrency
-        self.timeout, self.retries = timeout, retries
+        self.timeout, self.retries, self._api_key = timeout, retries, api_key
         self.defaults = {"temperature": temperature, "top_p": top_p, "max_tokens": max_tokens, "seed": seed}
         self.store = _as_store(store)
-        self._api_key = api_key
         self.prices, self.max_cost, self.max_requests = prices, max_cost, max_requests
         self._pacer, self._tokens = _Pacer(requests_per_minute), _Pacer(tokens_per_minute)
-        self._reserved, self._under_way, self._paying = 0.0, 0, 0
+        self._reserved, self._under_way, self._paying, self._answered = 0.0, 0, 0, 0
         self._excess = 1.0  # the most that a reply has cost, by what was expected
-        self._answered = 0
         self._width = float(self.concurrency)  # how many of the requests in flight the endpoint bears: halved when it is busy, then grown again
         self._unsupported: set[str] = set()
         self._usage = dict.fromkeys(("requests", "stored", "sent", "failed", "prompt_tokens", "completion_tokens", "seconds"), 0.0)
@@ -1313,7 +1303,7 @@ async def _collect(call: _Call, requests: Iterable[Request], again: Callable[[in
             if key not in todo and (key not in found or (again and again(i, found[key]))):
                 todo[key] = _Asked(key, r, text, found[key].get("attempt", 0) + 1 if key in found else 0, batch, stamp)
         keys += some
-    call.count(keys, found, todo)
+    _count_in(call, keys, found, todo)
     if todo and not call.interrupted:
         batch.left = len(todo)
         await _answers(call, batch, list(todo.values()))
@@ -1337,6 +1327,15 @@ def _without_reply(model: _Endpoint, key: str) -> dict:
     return {"request_key": key, "model": model.id, "reply": reply, "usage": {}, "created": _now()}
 
 # %% ../nbs/03_chat.ipynb #e0c41a12
+def _count_in(call: _Call, keys: Sequence[str], found: dict[str, dict], todo: dict[str, _Asked]) -> None:
+    call.model._usage["requests"] += len(keys)
+    call.model._usage["stored"] += sum(k not in todo for k in keys)
+    if not call.expected:
+        call.progress.expect(len(found | todo))
+    call.progress.skip(sum(k not in todo for k in found))
+    call.dropped.update(name for k, row in found.items() if k not in todo for name in row["reply"].get("dropped") or ())
+
+
 async def _answers(call: _Call, batch: _Batch, todo: list[_Asked]) -> None:
     if call.engine is None:
         call.engine = asyncio.create_task(_engine(call))
@@ -1594,22 +1593,25 @@ def _cost(model: _Endpoint, tokens: Sequence[int]) -> float:
 # %% ../nbs/03_chat.ipynb #e2a47ed7
 async def _afforded(call: _Call, asked: _Asked) -> bool:
     "Put aside what one attempt may cost, when there is room for it; False if there will be none."
-    model, most = call.model, _cost(call.model, asked.tokens)
-    limit, most = cast(float, model.max_cost), most * model._excess
-    while call.stop is None and (spent := model._usage["cost"]) + model._reserved + most > limit:
-        if not model._paying:
-            call.end(ChatError(f"{spent:.6g} of max_cost {limit:g} is spent, {model._reserved:.6g} is reserved for what is under way,"
-                               f" and the next request might cost {most:.6g}; raise max_cost to go on"))
-        else:
+    model, limit, most = call.model, cast(float, call.model.max_cost), _cost(call.model, asked.tokens) * call.model._excess
+    while call.stop is None:
+        with model._pacer.lock:
+            spent, reserved, others = model._usage["cost"], model._reserved, model._paying
+            if spent + reserved + most <= limit:
+                model._reserved, model._paying, asked.reserved = reserved + most, others + 1, most
+                return True
+        if others:
             await asyncio.sleep(0.01)
-    if call.stop is None:
-        model._paying, model._reserved, asked.reserved = model._paying + 1, model._reserved + most, most
-    return call.stop is None
+            continue
+        call.end(ChatError(f"{spent:.6g} of max_cost {limit:g} is spent, {reserved:.6g} is reserved for what is under way,"
+                           f" and the next request might cost {most:.6g}; raise max_cost to go on"))
+    return False
 
 
 def _settled(model: _Endpoint, asked: _Asked) -> None:
-    model._paying -= 1
-    model._reserved = model._reserved - asked.reserved if model._paying else 0.0
+    with model._pacer.lock:
+        model._paying -= 1
+        model._reserved = model._reserved - asked.reserved if model._paying else 0.0
 
 # %% ../nbs/03_chat.ipynb #abf7a56a
 async def _in_pace(call: _Call, tokens: int) -> bool:

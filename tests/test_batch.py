@@ -304,7 +304,8 @@ def test_why_a_batch_was_given_up_and_the_way_out(tmp_path, queue):
     to_batch(prompts(4), model, tmp_path / "b")
     submit(tmp_path / "b", model)
     queue.fate = "invalid"
-    with pytest.warns(UserWarning, match=r"part-0001: the batch is failed \(Enqueued token limit reached\); 4 of its requests have no reply\. submit hands"):
+    words = r"part-0001: the batch is failed \(Enqueued token limit reached\); 4 of its requests have no reply\. submit hands"
+    with pytest.warns(UserWarning, match=words):
         told = collect(tmp_path / "b", model).iloc[0]
     assert told[["status", "stored", "reason"]].tolist() == ["failed", 0, "Enqueued token limit reached"]
     model.store.put([])
@@ -379,7 +380,8 @@ def test_an_endpoint_that_lists_nothing_is_asked_by_the_user(tmp_path, queue):
     queue.deaf, queue.lists = True, False
     with pytest.raises(ChatError):
         submit(tmp_path / "b", model)
-    with pytest.raises(ChatError, match=r'not known whether part-0001 was handed in before.* remove "asked_for" of part-0001 from .*state\.json'):
+    words = r'not known whether part-0001 was handed in before.* remove "asked_for" of part-0001 from .*state\.json'
+    with pytest.raises(ChatError, match=words):
         submit(tmp_path / "b", model)
     assert len(queue.batches) == 1
 

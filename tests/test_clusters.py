@@ -200,7 +200,12 @@ def test_ray_gives_the_table_of_one_process(tmp_path, people, oracle, cluster, h
     from ray import cloudpickle
 
     given, handed_out = [], clusters._handed_out
-    monkeypatch.setattr(clusters, "_handed_out", lambda ray, rows, study: given.append((rows := list(rows), study)) or handed_out(ray, iter(rows), study))
+
+    def noted(ray, rows, study):
+        given.append((rows := list(rows), study))
+        return handed_out(ray, iter(rows), study)
+
+    monkeypatch.setattr(clusters, "_handed_out", noted)
     oracle.broken = True  # some requests fail, and their rows say so
     whole = ask(people, SURVEY, model(oracle), progress=False, **how)
     sent = len(oracle.seen)
@@ -320,8 +325,9 @@ def test_a_folder_of_answers_belongs_to_one_call(tmp_path, people, oracle, clust
     for change, words in ((dict(seed=9), "other seed"), (dict(draws=2), "other draws"), (dict(mode="probability"), "other mode")):
         with pytest.raises(ValueError, match=words):
             ask_ray(people, SURVEY, model(oracle), tmp_path / "s", **how, **change)
-    for who, what, of, words in ((people.assign(age=30), SURVEY, model(oracle), "other personas"), (people, SURVEY[:1], model(oracle), "other survey"),
-                                 (people, SURVEY, model(oracle, temperature=0.1), "other settings")):
+    others = ((people.assign(age=30), SURVEY, model(oracle), "other personas"), (people, SURVEY[:1], model(oracle), "other survey"),
+              (people, SURVEY, model(oracle, temperature=0.1), "other settings"))
+    for who, what, of, words in others:
         with pytest.raises(ValueError, match=words):
             ask_ray(who, what, of, tmp_path / "s", **how)
     with pytest.raises(ValueError, match="other shards"):

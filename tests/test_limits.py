@@ -81,7 +81,8 @@ def test_what_was_paid_for_nothing_is_counted(server, waits, mode):
 
 def test_max_cost_is_used_up_while_many_are_under_way(server):
     m = model(server, "slow", prices=(1000.0, 1000.0), max_cost=0.2, max_tokens=30, concurrency=8)   # 0.01 each, 0.042 expected
-    with pytest.raises(ChatError, match=r"0\.16 of max_cost 0\.2 is spent, 0 is reserved for what is under way, and the next request might cost 0\.043"):
+    words = r"0\.16 of max_cost 0\.2 is spent, 0 is reserved for what is under way, and the next request might cost 0\.043"
+    with pytest.raises(ChatError, match=words):
         m.complete(prompts(50))
     assert m.usage["cost"] == pytest.approx(0.16) and len(m.store) == 16
 
@@ -141,7 +142,8 @@ sys.stdout.write("ready\\n"); sys.stdout.flush(); sys.stdin.readline()
 m.complete([Request(f"prompt {{i}}") for i in range(300)])
 {code}
 """
-    return lambda name: subprocess.Popen([sys.executable, "-c", script, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=HERE)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": HERE}
+    return lambda name: subprocess.Popen([sys.executable, "-c", script, name], **pipes)
 
 
 def test_two_processes_started_together_share_the_work(server, tmp_path):
@@ -165,7 +167,7 @@ def test_two_calls_at_once_share_the_work(server, tmp_path):
     for thread in both:
         thread.join()
     assert len(box) == 2 and box[0]["text"].equals(box[1]["text"]) and m.usage["sent"] <= 250
-    assert m.usage["requests"] == 400 == m.usage["sent"] + m.usage["stored"] or m.usage["stored"] >= 150
+    assert m.usage["requests"] == 400 == m.usage["sent"] + m.usage["stored"]
 
 
 def test_a_reply_that_was_stored_meanwhile_is_not_asked_for(server, tmp_path):
@@ -293,7 +295,8 @@ def test_a_store_that_stays_locked_is_named_and_nothing_is_lost(server, tmp_path
     m = model(server, "ok", store=path, concurrency=4)
     m.complete([Request("first")])
     other = locked(path)
-    with pytest.raises(OSError, match="locked for 0.3 s; close it") as e, pytest.warns(UserWarning, match=r"4 replies .*unstored-\d+\.jsonl"):
+    said_of = r"4 replies .*unstored-\d+\.jsonl"
+    with pytest.warns(UserWarning, match=said_of), pytest.raises(OSError, match="locked for 0.3 s; close it") as e:
         m.complete(prompts(20))
     assert e.value.filename == str(path)
     other.execute("ROLLBACK")
@@ -336,7 +339,8 @@ def test_a_wait_of_ten_minutes_is_waited_and_told(server, waits, mode):
 @pytest.mark.parametrize("after", ["7200", "inf", formatdate(time.time() + 90_000, usegmt=True)])
 def test_a_wait_of_hours_ends_the_call(server, waits, mode, after):
     m = model(server, mode("quota", lambda h, b, n: h.reply(429, problem("daily quota"), retry_after=after)), retries=2)
-    with pytest.raises(ChatError, match=r"m at http://127.*daily quota; it asks to wait (7,200 s, until 20\d\d-.* UTC|inf s|[89]\d,\d{3} s, until)"):
+    words = r"m at http://127.*daily quota; it asks to wait (7,200 s, until 20\d\d-.* UTC|inf s|[89]\d,\d{3} s, until)"
+    with pytest.raises(ChatError, match=words):
         m.complete(prompts(3))
     assert not waits or max(waits) < 900
 
@@ -410,7 +414,8 @@ class Box(BaseHTTPRequestHandler):
 def test_limits_of_one_object_hold_over_several_calls_at_once():
     with ThreadingHTTPServer(("127.0.0.1", 0), Box) as box:
         threading.Thread(target=box.serve_forever, daemon=True).start()
-        m = ChatModel("m", base_url=f"http://127.0.0.1:{box.server_port}/v1", store=False, prices=(1000.0, 1000.0), max_cost=0.3, max_tokens=3)
+        url = f"http://127.0.0.1:{box.server_port}/v1"
+        m = ChatModel("m", base_url=url, store=False, prices=(1000.0, 1000.0), max_cost=0.3, max_tokens=3)
         box_of_errors = []
 
         def work(start):
