@@ -397,7 +397,9 @@ def _told(table: pd.DataFrame, state: dict[str, dict]) -> pd.DataFrame:
     known = _status(state).set_index("part").reindex(table["part"])
     table = table.assign(reason=table["reason"].where(known["reason"].isna().to_numpy(), known["reason"].to_numpy()), status=known["status"].to_numpy())
     undone = table[table["status"].isin(_OVER[1:]) & (table["stored"] < table["requests"]) & known["again"].isna().to_numpy()]
-    for row in undone.to_dict("records"):
+    silent = undone.index[undone["reason"].eq("")]
+    table.loc[silent, "reason"] = table.loc[silent, "status"] + "; submit hands the rest in again"
+    for row in undone[undone["status"].eq("failed")].to_dict("records"):
         why = f" ({row['reason']})" if row["reason"] else ""
         warnings.warn(f"{row['part']}: the batch is {row['status']}{why}; {row['requests'] - row['stored']} of its requests have no reply. submit hands"
                       " these in again, and ask sends them live", stacklevel=3)
