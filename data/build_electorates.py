@@ -155,7 +155,7 @@ def by_group(cells: pd.DataFrame, known: dict[str, pd.Series], thirds: pd.Series
 
 
 def yielding(share: np.ndarray, people: np.ndarray, others: float, citizens: float) -> np.ndarray:
-    "Shares of citizens of some groups as near to these as leaves the others, who share what is left, a few citizens and a few who are none."
+    "Shares of citizens of some groups, as near to these as leaves the others a few citizens and a few who are none."
     few = 0.002 * min(citizens, people.sum() + others - citizens)
     left = np.clip(citizens - people @ share, min(few, others / 2), others - min(few, others / 2))
     lack = citizens - left - people @ share

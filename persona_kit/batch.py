@@ -6,9 +6,12 @@
 __all__ = ['MOST_REQUESTS', 'MOST_BYTES', 'to_batch', 'from_batch', 'submit', 'collect']
 
 # %% ../nbs/03b_batch.ipynb #98d772c9
+import contextlib
 import hashlib
 import json
 import os
+import socket
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ from typing import Any
 import pandas as pd
 
 from persona_kit.chat import (
-    _KEPT, ChatError, ChatModel, Request, _address, _BadReply, _body, _canonical, _failure, _hidden, _key, _now, _place, _read_reply, _resolve,
+    _KEPT, ChatError, ChatModel, Request, _address, _BadReply, _body, _canonical, _failure, _hidden, _key, _left_out, _now, _place, _read_reply, _resolve,
     _Failure, _secret, _urls, _without_secrets,
 )  # fmt: skip
 from .tables import _whole
@@ -50,7 +53,7 @@ def to_batch(requests: Iterable[Request], model: ChatModel, folder: str | os.Pat
     """
     if model.embedded:
         raise ValueError("the embedded model answers at once; a batch is for an endpoint")
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder} is not empty; collect what is there, or name another folder")
     resolved = {_key(r): r for r in (_resolve(request, model.id, model.defaults) for request in requests)}
@@ -65,26 +68,27 @@ def to_batch(requests: Iterable[Request], model: ChatModel, folder: str | os.Pat
         raise
 
 # %% ../nbs/03b_batch.ipynb #14243432
-def _parts(todo: dict[str, dict], model: ChatModel) -> Iterator[list[tuple[str, dict, bytes]]]:
-    part: list[tuple[str, dict, bytes]] = []
+def _parts(todo: dict[str, dict], model: ChatModel) -> Iterator[list[tuple[dict, bytes]]]:
+    part: list[tuple[dict, bytes]] = []
     size = 0
     for key, resolved in todo.items():
         body = _body(resolved, model._unsupported, openai=model.base_url is None)
+        dropped = _left_out(_body(resolved, set(), openai=model.base_url is None), body)
         line = (json.dumps({"custom_id": key, "method": "POST", "url": "/v1/chat/completions", "body": body}) + "\n").encode()
         if len(line) > MOST_BYTES:
             raise ValueError(f"request {key[:12]} has {len(line):,} bytes; a file may have {MOST_BYTES:,}")
         if part and (len(part) >= MOST_REQUESTS or size + len(line) > MOST_BYTES):
             yield part
             part, size = [], 0
-        part.append((key, resolved, line))
+        part.append(({"key": key, "request": resolved} | ({"dropped": dropped} if dropped else {}), line))
         size += len(line)
     if part:
         yield part
 
 # %% ../nbs/03b_batch.ipynb #fe330644
-def _write_part(path: Path, part: list[tuple[str, dict, bytes]]) -> Path:
-    _write(path.with_suffix(".requests.jsonl"), b"".join((_canonical({"key": k, "request": r}) + "\n").encode() for k, r, _ in part))
-    return _write(path, b"".join(line for _, _, line in part))
+def _write_part(path: Path, part: list[tuple[dict, bytes]]) -> Path:
+    _write(path.with_suffix(".requests.jsonl"), b"".join((_canonical(known) + "\n").encode() for known, _ in part))
+    return _write(path, b"".join(line for _, line in part))
 
 # %% ../nbs/03b_batch.ipynb #3302bbe4
 def _write(path: Path, data: bytes) -> Path:
@@ -113,21 +117,31 @@ def from_batch(folder: str | os.PathLike, model: ChatModel) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If there is no batch in the folder, or it was written for another model.
+        If there is no batch in the folder; if a part cannot be read, or was written for another model. The other parts are stored then.
     """
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     known = sorted(folder.glob("part-*.requests.jsonl"))
     if not known:
         raise ValueError(f"no batch in {folder}: there is no part-0001.requests.jsonl")
-    return pd.DataFrame([_read_part(path, model) for path in known])
+    rows, problems = [], []
+    for path in known:
+        try:
+            rows.append(_read_part(path, model))
+        except (ValueError, OSError) as problem:
+            problems.append(str(problem))
+    if problems:
+        rest = f"; {len(rows)} of {len(known)} parts are stored. Write what is missing anew with to_batch, into another folder" if known[1:] else ""
+        raise ValueError("; ".join(problems) + rest)
+    return pd.DataFrame([_counted(*row, model) for row in rows])  # when all are stored: a part may have been handed in again as another
 
 # %% ../nbs/03b_batch.ipynb #820b6cb9
-def _read_part(known: Path, model: ChatModel) -> dict[str, Any]:
+def _read_part(known: Path, model: ChatModel) -> tuple[str, list[str], dict[str, Any], int, int]:
     try:
         lines = [json.loads(line) for line in known.read_text(encoding="utf-8").splitlines()]
         requests = {line["key"]: line["request"] for line in lines if line["key"] == _key(line["request"])}
+        dropped = {line["key"]: line["dropped"] for line in lines if line.get("dropped")}
         other = next((r["model"] for r in requests.values() if r["model"] != model.id), None)
-    except (ValueError, TypeError, KeyError) as problem:
+    except (ValueError, TypeError, KeyError, AttributeError) as problem:
         raise ValueError(f"{known} cannot be read ({type(problem).__name__}: {problem}); it says which reply belongs to which request") from problem
     if len(requests) < len(lines):
         raise ValueError(f"{known}: {len(lines) - len(requests)} keys do not belong to their requests; the file was edited")
@@ -144,11 +158,15 @@ def _read_part(known: Path, model: ChatModel) -> dict[str, Any]:
                 unreadable += bool(text.strip())
             elif isinstance(row, dict):
                 repeated += key in rows
-                rows.setdefault(key, row)
+                rows.setdefault(key, row | {"reply": row["reply"] | {"dropped": dropped[key]}} if key in dropped else row)
             else:
                 failed[key] = row
     model.store.put(rows.values())
-    stored = set(model.store.get(list(requests)))
+    return name, list(requests), failed, unreadable, repeated
+
+
+def _counted(name: str, requests: list[str], failed: dict[str, Any], unreadable: int, repeated: int, model: ChatModel) -> dict[str, Any]:
+    stored = set(model.store.get(requests))
     failed = {k: reason for k, reason in failed.items() if k not in stored}
     return {"part": name, "requests": len(requests), "stored": len(stored), "failed": len(failed), "missing": len(requests) - len(stored) - len(failed),
             "unreadable": unreadable, "repeated": repeated, "reason": _without_secrets(next(iter(failed.values()), ""), *_hidden(model))[:200]}
@@ -187,6 +205,7 @@ def _row(key: str, requests: dict[str, dict], model: ChatModel, reply: dict, usa
 
 # %% ../nbs/03b_batch.ipynb #40075a81
 _OVER = ("completed", "expired", "cancelled", "failed")
+_SETTINGS = {"endpoint": "/v1/chat/completions", "completion_window": "24h"}
 
 
 def submit(folder: str | os.PathLike, model: ChatModel) -> pd.DataFrame:
@@ -195,25 +214,27 @@ def submit(folder: str | os.PathLike, model: ChatModel) -> pd.DataFrame:
     Parameters
     ----------
     folder : path
-        As `to_batch` wrote it. Parts that are handed in already are left alone.
+        As `to_batch` wrote it. Parts that are handed in already are left alone. Of those that expired, failed or were cancelled (as
+        `collect` has told) a new part is written and handed in, with the requests that have no reply.
     model : ChatModel
         Whose endpoint and key are used.
 
     Returns
     -------
     DataFrame
-        One row per part: `part`, `batch` (the endpoint's name for it) and `status`.
+        One row per part: `part`, `batch` (the endpoint's name for it), `status`, and `reason` if the endpoint says why it was not done.
 
     Raises
     ------
     ValueError
         If there is no batch in the folder, or a file has changed since it was handed in.
     ChatError
-        If the endpoint refuses, or cannot be reached.
+        If the endpoint refuses, or cannot be reached; if another process hands in or collects the same folder.
     """
-    folder = Path(folder)
-    state = _state(folder)
-    with _batch_client(model) as client:
+    folder = Path(folder).expanduser()
+    _state(folder)
+    with _locked(folder), _batch_client(model) as client:
+        state = _again(folder, model)
         for name, part in state.items():
             path = folder / f"{name}.jsonl"
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -222,12 +243,99 @@ def submit(folder: str | os.PathLike, model: ChatModel) -> pd.DataFrame:
             if "file" not in part:
                 part["file"] = _answer(model, client.files.create, file=path, purpose="batch").id
                 _keep(folder, state)
-            if "batch" not in part:
-                settings = {"endpoint": "/v1/chat/completions", "completion_window": "24h"}
-                made = _answer(model, client.with_options(max_retries=0).batches.create, input_file_id=part["file"], **settings)
+            if "batch" not in part and not _recovered(client, model, folder, state, name):
+                part["asked_for"] = True
+                _keep(folder, state)
+                made = _answer(model, client.with_options(max_retries=0).batches.create, input_file_id=part["file"], **_SETTINGS)
                 part["batch"], part["status"] = made.id, made.status
                 _keep(folder, state)
     return _status(state)
+
+# %% ../nbs/03b_batch.ipynb #40075a82
+def _recovered(client: Any, model: ChatModel, folder: Path, state: dict[str, dict], name: str) -> bool:
+    "Whether the endpoint has a batch that was asked for, and whose name never came: the process was killed, or the line went dead."
+    part = state[name]
+    if not part.get("asked_for"):
+        return False
+    try:
+        listed = _answer(model, lambda: list(client.batches.list(limit=100)))
+    except ChatError as problem:
+        raise ChatError(f"{problem}. It is not known whether {name} was handed in before: see what the endpoint has, and if there is nothing,"
+                        f" remove \"asked_for\" of {name} from {folder / 'state.json'}") from None
+    made = next((b for b in listed if b.input_file_id == part["file"]), None)
+    if made is None:
+        return False
+    part["batch"], part["status"] = made.id, made.status
+    _keep(folder, state)
+    return True
+
+
+def _again(folder: Path, model: ChatModel) -> dict[str, dict]:
+    "The state, with a new part for what a batch has left undone."
+    state = _state(folder)
+    for name, part in list(state.items()):
+        new = part.get("again", f"part-{len(state) + 1:04d}")
+        if part.get("status") not in _OVER[1:] or not part.get("fetched") or (folder / f"{new}.jsonl").exists():
+            continue
+        lines = [json.loads(line) for line in (folder / f"{name}.requests.jsonl").read_text(encoding="utf-8").splitlines()]
+        stored = model.store.get([line["key"] for line in lines])
+        todo = {line["key"]: line["request"] for line in lines if line["key"] not in stored}
+        if todo:
+            part["again"], state[new] = new, {}
+            _keep(folder, state)  # first: a part that nobody knows of would be handed in twice
+            _write_part(folder / f"{new}.jsonl", next(_parts(todo, model)))
+    return state
+
+# %% ../nbs/03b_batch.ipynb #40075a83
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    "One process at a time. A lock whose process has ended is no lock."
+    path, mine = folder / "lock", _write(folder / f"lock.{os.getpid()}", f"{os.getpid()} {socket.gethostname()}".encode())
+    try:
+        while True:
+            try:
+                os.link(mine, path)  # with what it says, or not at all
+                break
+            except FileExistsError:
+                _break_lock(path, mine.with_suffix(".old"))
+    finally:
+        mine.unlink()
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _break_lock(path: Path, taken: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):  # it was given back
+        _refuse_if_alive(path, path)
+        os.replace(path, taken)  # of several who find it at the same time one succeeds
+        try:
+            _refuse_if_alive(taken, path)  # a new one, made in between
+        except ChatError:
+            os.link(taken, path)
+            raise
+        finally:
+            taken.unlink()
+
+
+def _refuse_if_alive(file: Path, path: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    if _alive(text):
+        raise ChatError(f"another process ({text}) works on {path.parent}; call again when it is done, or remove {path} if there is no such process")
+
+
+def _alive(text: str) -> bool:
+    number, _, host = text.partition(" ")
+    if host != socket.gethostname() or not number.isdigit():
+        return True
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 # %% ../nbs/03b_batch.ipynb #0a950174
 def collect(folder: str | os.PathLike, model: ChatModel) -> pd.DataFrame:
@@ -241,30 +349,61 @@ def collect(folder: str | os.PathLike, model: ChatModel) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        As `from_batch`, with the `status` of each part. Call it again until none is under way.
+        As `from_batch`, with the `status` of each part; `reason` is also why the endpoint gave a batch up. Call it again until none is
+        under way. What expired, failed or was cancelled is handed in again by `submit`, or asked live by the next `ask`.
 
     Raises
     ------
     ValueError
-        If nothing has been handed in.
+        If nothing has been handed in; if a part cannot be read.
     ChatError
-        If the endpoint refuses, or cannot be reached.
+        If the endpoint refuses, or cannot be reached. In both cases what could be fetched is stored before.
     """
-    folder = Path(folder)
-    state = _state(folder)
-    if not any("batch" in part for part in state.values()):
+    folder = Path(folder).expanduser()
+    if not any("file" in part for part in _state(folder).values()):
         raise ValueError(f"nothing of {folder} has been handed in; call submit first")
-    with _batch_client(model) as client:
+    problems: list[str] = []
+    with _locked(folder), _batch_client(model) as client:
+        state = _state(folder)
         for name, part in state.items():
-            if "batch" not in part or part.get("fetched"):
+            if part.get("fetched"):
                 continue
-            now = _answer(model, client.batches.retrieve, part["batch"])
-            for kind, file in (("output", now.output_file_id), ("errors", now.error_file_id)):
-                if file and now.status in _OVER:
-                    _write(folder / f"{name}.{kind}.jsonl", _answer(model, client.files.content, file).content)
-            part["status"], part["fetched"] = now.status, now.status in _OVER
+            try:
+                if "batch" in part or _recovered(client, model, folder, state, name):
+                    _fetch(client, model, folder, name, part)
+            except ChatError as problem:
+                problems.append(f"{name}: {problem}")
+                if len(problems) == 3 and not any(p.get("seen") for p in state.values()):  # nobody answers
+                    break
             _keep(folder, state)
-    return from_batch(folder, model).merge(_status(state)[["part", "status"]], on="part", how="left")
+    told = _told(from_batch(folder, model), state)
+    if problems:
+        raise ChatError(f"{'; '.join(problems)}; what could be fetched is stored")
+    return told
+
+# %% ../nbs/03b_batch.ipynb #0a950175
+def _fetch(client: Any, model: ChatModel, folder: Path, name: str, part: dict) -> None:
+    now = _answer(model, client.batches.retrieve, part["batch"])
+    for kind, file in (("output", now.output_file_id), ("errors", now.error_file_id)):
+        if file and now.status in _OVER:
+            _write(folder / f"{name}.{kind}.jsonl", _answer(model, client.files.content, file).content)
+    part["status"], part["fetched"], part["seen"] = now.status, now.status in _OVER, True
+    reasons = [f"{e.message or e.code}{f' (line {e.line})' if e.line else ''}" for e in (now.errors.data or [] if now.errors else [])]
+    if reasons:
+        part["reason"] = _without_secrets("; ".join(dict.fromkeys(reasons)), *_hidden(model))[:400]
+
+
+def _told(table: pd.DataFrame, state: dict[str, dict]) -> pd.DataFrame:
+    known = _status(state).set_index("part").reindex(table["part"])
+    table = table.assign(reason=table["reason"].where(known["reason"].isna().to_numpy(), known["reason"].to_numpy()), status=known["status"].to_numpy())
+    undone = table[table["status"].isin(_OVER[1:]) & (table["stored"] < table["requests"]) & known["again"].isna().to_numpy()]
+    silent = undone.index[undone["reason"].eq("")]
+    table.loc[silent, "reason"] = table.loc[silent, "status"] + "; submit hands the rest in again"
+    for row in undone[undone["status"].eq("failed")].to_dict("records"):
+        why = f" ({row['reason']})" if row["reason"] else ""
+        warnings.warn(f"{row['part']}: the batch is {row['status']}{why}; {row['requests'] - row['stored']} of its requests have no reply. submit hands"
+                      " these in again, and ask sends them live", stacklevel=3)
+    return table
 
 # %% ../nbs/03b_batch.ipynb #6cc31ef6
 def _state(folder: Path) -> dict[str, dict]:
@@ -284,7 +423,8 @@ def _keep(folder: Path, state: dict[str, dict]) -> None:
 
 # %% ../nbs/03b_batch.ipynb #fcee7f07
 def _status(state: dict[str, dict]) -> pd.DataFrame:
-    return pd.DataFrame([{"part": n, "batch": p.get("batch"), "status": p.get("status", "not handed in")} for n, p in state.items()])
+    columns = {"batch": None, "status": "not handed in", "reason": None, "again": None}
+    return pd.DataFrame([{"part": n} | {c: p.get(c, usual) for c, usual in columns.items()} for n, p in state.items()])
 
 # %% ../nbs/03b_batch.ipynb #a3dc681e
 def _batch_client(model: ChatModel) -> Any:

@@ -9,6 +9,7 @@ __all__ = ['Request', 'ReplyStore', 'ChatError', 'ChatModel']
 import asyncio
 import base64
 import contextlib
+import contextvars
 import errno
 import gzip
 import hashlib
@@ -25,10 +26,11 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import islice
@@ -89,12 +91,13 @@ class Request:
         object.__setattr__(self, "messages", tuple(messages))
 
 # %% ../nbs/03_chat.ipynb #5e819f23
-def _fast_encoder() -> Callable[[Any], str]:
-    encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+def _fast_encoder(ascii_only: bool = True) -> Callable[[Any], str]:
+    encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=ascii_only)
     make = getattr(json.encoder, "c_make_encoder", None)
     if make is None:
         return encoder.encode
-    pieces = make(None, encoder.default, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, False)
+    text = json.encoder.encode_basestring_ascii if ascii_only else json.encoder.encode_basestring
+    pieces = make(None, encoder.default, text, None, ":", ",", False, False, False)
     return lambda value: "".join(pieces(value, 0))  # `encode` would make one for each text, which takes longer than the text
 
 
@@ -116,13 +119,20 @@ def _number(value: Any, kind: type) -> Any:
 _SETTINGS = ("max_tokens", "temperature", "top_p", "seed")
 
 
+def _in_order(value: Any) -> Any:
+    "The same keys in another order are the same message."
+    if isinstance(value, Mapping):
+        return {k: _in_order(value[k]) for k in sorted(value)}
+    return [_in_order(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
 def _resolve(request: Request, model: str, defaults: dict[str, Any]) -> dict[str, Any]:
     messages = cast(Sequence[dict], request.messages)
     numbers = (request.max_tokens, request.temperature, request.top_p, request.seed)
     max_tokens, temperature, top_p, seed = (defaults.get(n) if v is None else v for n, v in zip(_SETTINGS, numbers, strict=True))
     return {
         "model": model,
-        "messages": [{"content": m["content"], "role": m["role"]} if len(m) == 2 else dict(sorted(m.items())) for m in messages],
+        "messages": [{"content": m["content"], "role": m["role"]} if len(m) == 2 and type(m["content"]) is str else _in_order(m) for m in messages],
         "schema": request.schema,
         "choices": None if request.choices is None else [str(c) for c in request.choices],
         "top_logprobs": _number(request.top_logprobs, int),
@@ -142,28 +152,55 @@ request TEXT NOT NULL, reply TEXT NOT NULL, usage TEXT NOT NULL, created TEXT NO
 _JSON = frozenset(("request", "reply", "usage"))
 
 
+_PATIENCE = 60.0  # seconds
+
+
+class _Locked(OSError):
+    "Somebody else is writing to the store."
+
+
 @contextlib.contextmanager
 def _explained(path: str) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as e:
         text = str(e)
+        if "locked" in text or "busy" in text:
+            raise _Locked(errno.EAGAIN, f"another program has kept the store of replies locked for {_PATIENCE:g} s; close it (a database browser,"
+                          " a backup, a stopped process) and call again", path) from e
         if "full" in text:
             raise OSError(errno.ENOSPC, "no space left to store replies; those stored before are kept", path) from e
         if isinstance(e, sqlite3.OperationalError):
             raise OSError(errno.EIO, f"the store of replies cannot be used ({text})", path) from e
         raise ValueError(f"{path} is not a store of replies ({text}); name another file, or move this one away") from e
 
-
+# %% ../nbs/03_chat.ipynb #8bff0c44
 def _packed(row: Sequence, columns: tuple[str, ...] = _COLUMNS) -> dict[str, Any]:
     return {c: json.loads(v) if c in _JSON else v for c, v in zip(columns, row, strict=True)}
+
+
+_T = TypeVar("_T")
+
+
+def _insist(work: Callable[..., _T], *arguments: Any) -> _T:
+    "Do something with a store as soon as nobody has locked it. Others can use it while this one waits."
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return work(*arguments)
+        except _Locked:
+            if time.monotonic() >= end:
+                raise
+        time.sleep(0.02)
 
 # %% ../nbs/03_chat.ipynb #8a65c851
 class _Database:
     "One SQLite file, opened on first use and again after a fork."
 
     def __init__(self, path: str | Path):
-        self.path = str(path)
+        self.path = os.path.expanduser(path)
+        self._source: Path | None = None     # a file of which this is a copy in memory
+        self._written = 0
         self._lock = threading.RLock()
         self._db: sqlite3.Connection | None = None
         self._pid = os.getpid()
@@ -176,8 +213,7 @@ class _Database:
     def __len__(self) -> int:
         if self._db is None and self.path != ":memory:" and not Path(self.path).exists():
             return 0
-        with self._lock, _explained(self.path):
-            return sum(self._open().execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in _tables(self))
+        return sum(_insist(_rows_now, self, f"SELECT count(*) FROM {table}", ())[0][0] for table in _insist(_tables, self))
 
     def _open(self) -> sqlite3.Connection:
         with self._lock:
@@ -199,14 +235,14 @@ class ReplyStore(_Database):
     Parameters
     ----------
     path : str or Path
-        Made on first use, with its folder. ":memory:" keeps nothing on disk.
+        Made on first use, with its folder; `~` is the home folder. ":memory:" keeps nothing on disk.
 
     Raises
     ------
     ValueError
         If the file exists and is not such a store.
     OSError
-        If it cannot be read or written; on a full disk what was stored before is kept.
+        If it cannot be read or written, or another program keeps it locked for a minute; what was stored before is kept.
     """
 
     def get(self, keys: Iterable[str]) -> dict[str, dict]:
@@ -219,11 +255,11 @@ class ReplyStore(_Database):
 
     def export(self, path: str | Path) -> Path:
         "Write all replies as JSON lines (`.jsonl`, `.gz` and `.xz` too), whole or not at all."
-        return _store_export(self, Path(path))
+        return _store_export(self, Path(path).expanduser())
 
     def load(self, path: str | Path) -> int:
         "Add the replies of an exported file; return how many were new."
-        return _store_load(self, Path(path))
+        return _store_load(self, Path(path).expanduser())
 
     def to_frame(self) -> pd.DataFrame:
         "Return all replies as a frame, in the order in which they were stored, those to requests asked again (`attempt` > 0) last."
@@ -235,21 +271,22 @@ def _connect(path: str) -> sqlite3.Connection:
     with _explained(path):
         if path != ":memory:":
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-        db = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
+        db = sqlite3.connect(path, timeout=0.1, isolation_level=None, check_same_thread=False)
         try:
             _patiently(db, "PRAGMA journal_mode=WAL")
-            db.execute("PRAGMA synchronous=NORMAL")
+            _patiently(db, "PRAGMA synchronous=NORMAL")
             _patiently(db, _TABLE)
             db.execute(f"SELECT {', '.join(_COLUMNS)} FROM replies LIMIT 1")
+            db.execute("PRAGMA busy_timeout=5")  # milliseconds; who waits longer does so elsewhere
         except BaseException:
             db.close()
             raise
         return db
 
 
-def _patiently(db: sqlite3.Connection, statement: str, seconds: float = 60) -> None:
+def _patiently(db: sqlite3.Connection, statement: str) -> None:
     "SQLite does not wait by itself while another process makes the same new file."
-    end = time.monotonic() + seconds
+    end = time.monotonic() + _PATIENCE
     while True:
         try:
             db.execute(statement)
@@ -260,23 +297,31 @@ def _patiently(db: sqlite3.Connection, statement: str, seconds: float = 60) -> N
         time.sleep(0.02)
 
 # %% ../nbs/03_chat.ipynb #81594a91
+def _rows_now(store: _Database, query: str, values: Sequence) -> list[tuple]:
+    with store._lock, _explained(store.path):
+        return store._open().execute(query, values).fetchall()
+
+
 def _tables(store: _Database) -> tuple[str, ...]:
     "A store has a second table from the first time that something is asked again."
-    again = store._open().execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'retries'").fetchone()
+    again = _rows_now(store, "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'retries'", ())
     return ("replies", "retries") if again else ("replies",)
 
 
-def _store_get(store: _Database, keys: list[str], columns: tuple[str, ...] = _COLUMNS) -> dict[str, dict]:
+def _get_now(store: _Database, keys: list[str], columns: tuple[str, ...]) -> dict[str, dict]:
     found: dict[str, dict] = {}
-    with store._lock, _explained(store.path):
-        for table in _tables(store):
-            names = columns if table == "replies" else (*columns, "attempt")
-            for i in range(0, len(keys), 500):
-                part = keys[i : i + 500]
-                query = f"SELECT {', '.join(names)} FROM {table} WHERE request_key IN ({','.join('?' * len(part))})"
-                rows = store._open().execute(query + (" ORDER BY attempt" if table == "retries" else ""), part).fetchall()
-                found.update((row[0], _packed(row, names)) for row in rows)
+    for table in _tables(store):
+        names = columns if table == "replies" else (*columns, "attempt")
+        for i in range(0, len(keys), 500):
+            part = keys[i : i + 500]
+            query = f"SELECT {', '.join(names)} FROM {table} WHERE request_key IN ({','.join('?' * len(part))})"
+            rows = _rows_now(store, query + (" ORDER BY attempt" if table == "retries" else ""), part)
+            found.update((row[0], _packed(row, names)) for row in rows)
     return found
+
+
+def _store_get(store: _Database, keys: list[str], columns: tuple[str, ...] = _COLUMNS) -> dict[str, dict]:
+    return _insist(_get_now, store, keys, columns)
 
 # %% ../nbs/03_chat.ipynb #a5d69bc8
 def _printable(row: dict) -> dict:
@@ -303,30 +348,42 @@ def _insert(db: sqlite3.Connection, lines: list[tuple]) -> int:
             new += max(db.execute(query, [value for row in part for value in row]).rowcount, 0)
     return new
 
+# %% ../nbs/03_chat.ipynb #a5d69bc9
+_ONE = f"INSERT OR IGNORE INTO replies ({', '.join(_COLUMNS)}) VALUES ({','.join('?' * len(_COLUMNS))})"
 
-def _store_put(store: _Database, lines: list[tuple]) -> int:
+
+def _put_now(store: _Database, lines: list[tuple]) -> int:
     with store._lock, _explained(store.path):
         db = store._open()
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            new = _insert(db, lines)
-            db.execute("COMMIT")
-            return new
-        except BaseException:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
+        if len(lines) == 1 and not lines[0][0]:
+            new = db.execute(_ONE, lines[0][1:]).rowcount
+        else:
+            new = _put_together(db, lines)
+        store._written += new
+        return new
+
+
+def _put_together(db: sqlite3.Connection, lines: list[tuple]) -> int:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        new = _insert(db, lines)
+        db.execute("COMMIT")
+        return new
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def _store_put(store: _Database, lines: list[tuple]) -> int:
+    return _insist(_put_now, store, lines)
 
 # %% ../nbs/03_chat.ipynb #fa71962b
 def _store_rows(store: _Database) -> Iterator[dict]:
-    with store._lock, _explained(store.path):
-        tables = _tables(store)
-    for table in tables:
+    for table in _insist(_tables, store):
         names, last = _COLUMNS if table == "replies" else (*_COLUMNS, "attempt"), 0
         while True:
-            with store._lock, _explained(store.path):
-                query = f"SELECT id, {', '.join(names)} FROM {table} WHERE id > ? ORDER BY id LIMIT 500"
-                rows = store._open().execute(query, (last,)).fetchall()
+            rows = _insist(_rows_now, store, f"SELECT id, {', '.join(names)} FROM {table} WHERE id > ? ORDER BY id LIMIT 500", (last,))
             if not rows:
                 break
             last = rows[-1][0]
@@ -382,7 +439,7 @@ def _store_load(store: ReplyStore, path: Path) -> int:
 _KEPT = ("ok", "refusal", "truncated", "filtered")
 _REPLY_COLUMNS = (
     "request_key", "model", "text", "status", "finish_reason", "reason", "logprobs",
-    "prompt_tokens", "completion_tokens", "seconds", "stored", "created",
+    "prompt_tokens", "completion_tokens", "seconds", "stored", "created", "dropped",
 )  # fmt: skip
 
 
@@ -392,7 +449,7 @@ def _reply_row(row: dict, stored: bool) -> dict[str, Any]:
         "request_key": row["request_key"], "model": row["model"], "text": reply.get("text"), "status": reply.get("status"),
         "finish_reason": reply.get("finish_reason"), "reason": reply.get("reason"), "logprobs": reply.get("logprobs"),
         "prompt_tokens": usage.get("prompt_tokens"), "completion_tokens": usage.get("completion_tokens"),
-        "seconds": usage.get("seconds"), "stored": stored, "created": row["created"],
+        "seconds": usage.get("seconds"), "stored": stored, "created": row["created"], "dropped": ", ".join(reply.get("dropped") or ()) or None,
     }  # fmt: skip
 
 # %% ../nbs/03_chat.ipynb #afccd57c
@@ -452,9 +509,14 @@ def _read_reply(data: Any) -> tuple[dict, dict]:
         text, logprobs = refusal or _content(message), _first_logprobs(choice)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as e:
         raise _BadReply(f"a field is absent or of the wrong kind ({type(e).__name__}: {e})") from e
-    usage = data["usage"] if isinstance(data.get("usage"), dict) else {}
-    tokens = {k: _count(usage.get(k)) for k in ("prompt_tokens", "completion_tokens")}
-    return _characters({"text": str(text), "status": status, "finish_reason": finish, "logprobs": logprobs}), tokens
+    return _characters({"text": str(text), "status": status, "finish_reason": finish, "logprobs": logprobs}), _read_usage(data)
+
+
+def _read_usage(data: Any) -> dict[str, int | None]:
+    "Tokens, as far as they are told."
+    usage = data.get("usage") if isinstance(data, dict) else None
+    usage = usage if isinstance(usage, dict) else {}
+    return {k: _count(usage.get(k)) for k in ("prompt_tokens", "completion_tokens")}
 
 # %% ../nbs/03_chat.ipynb #93107318
 class ChatError(RuntimeError):
@@ -470,7 +532,10 @@ class _Failure:
     fatal: bool = False
     unreachable: bool = False  # fatal unless the endpoint has answered before
     filtered: bool = False
+    unsent: bool = False  # nobody was there to be asked
     hint: str = ""
+    body: dict = field(default_factory=dict)  # what was sent
+    seconds: float = 0.0
 
     def hide(self, secrets: Sequence[str]) -> None:
         "Make the reason fit to be shown. Shortened last: half a key is found by nobody."
@@ -492,18 +557,26 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 # %% ../nbs/03_chat.ipynb #37eb0fad
+_LONGEST_WAIT = 900.0  # seconds
+
+
 def _retry_after(headers: Any) -> float | None:
     for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         value = headers.get(name)
         if value:
             with contextlib.suppress(ValueError):
                 seconds = float(value) / unit
-                return None if math.isnan(seconds) else min(max(seconds, 0.0), 300.0)
+                return None if math.isnan(seconds) else max(seconds, 0.0)
             from email.utils import parsedate_to_datetime
 
             with contextlib.suppress(ValueError, TypeError):
-                return min(max(parsedate_to_datetime(value).timestamp() - time.time(), 0.0), 300.0)
+                return max(parsedate_to_datetime(value).timestamp() - time.time(), 0.0)
     return None
+
+
+def _too_long_a_wait(seconds: float) -> str:
+    until = f", until {datetime.fromtimestamp(time.time() + seconds, UTC):%Y-%m-%d %H:%M} UTC" if seconds < 1e8 else ""
+    return f"it asks to wait {seconds:,.0f} s{until}; more than {_LONGEST_WAIT:.0f} s are not waited for, call again then"
 
 # %% ../nbs/03_chat.ipynb #777698ff
 def _status_failure(error: Any) -> _Failure:
@@ -532,7 +605,7 @@ def _failure(error: Exception) -> _Failure:
         return _Failure("connection lost: the server hung up", retry=True)
     if names & {"ConnectError", "ConnectTimeout", "ConnectionRefusedError", "gaierror", "ClientConnectorError", "ClientConnectorDNSError"}:
         cause = next((str(e) for e in _chain(error) if isinstance(e, OSError)), str(error))
-        return _Failure(f"cannot connect: {cause}", retry=True, unreachable=True)
+        return _Failure(f"cannot connect: {cause}", retry=True, unreachable=True, unsent=True)
     if isinstance(error, (openai.APITimeoutError, TimeoutError)):
         return _Failure("no reply in time", retry=True)
     if isinstance(error, openai.APIConnectionError):
@@ -670,6 +743,45 @@ def _embedded_urls() -> list[str]:
             _servers[place] = [_start_server(path) for _ in range(_layout()[0])]
         return [server.listening_address + "/v1" for server in _servers[place]]
 
+# %% ../nbs/03_chat.ipynb #a63719c9
+def _bar(**how: Any) -> Any:
+    "What draws over itself: on a terminal, with widgets in a notebook that has them, else in one line of the notebook. Nothing in a log."
+    from tqdm import tqdm
+
+    if sys.stderr.isatty():
+        return tqdm(**how)
+    if not hasattr(getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)(), "kernel"):
+        return None
+    if find_spec("ipywidgets") is not None:
+        return import_module("tqdm.notebook").tqdm(**how)
+    return tqdm(**how | {"leave": True}, file=cast(Any, _Line()), ascii=True, ncols=100, mininterval=0.5)
+
+
+class _Line:
+    "A file of which a notebook shows the last line."
+
+    def __init__(self) -> None:
+        self.shown: Any = None
+
+    def write(self, text: str) -> None:
+        said = {"text/plain": text.strip("\r\n ")}
+        if said["text/plain"] and self.shown is None:
+            self.shown = import_module("IPython.display").display(said, raw=True, display_id=True)
+        elif said["text/plain"]:
+            self.shown.update(said, raw=True)
+
+    def flush(self) -> None:
+        pass
+
+
+def _spent(new: dict[str, float]) -> str:
+    from tqdm import tqdm
+
+    tokens = new["prompt_tokens"] + new["completion_tokens"]
+    words = [f"{int(new['failed']):,} failed"] if new["failed"] else []
+    words += [f"{tqdm.format_sizeof(tokens)} tokens"] if tokens else []
+    return ", ".join(words + ([f"cost {new['cost']:.4g}"] if "cost" in new else []))
+
 # %% ../nbs/03_chat.ipynb #7444cddd
 class _Pacer:
     def __init__(self, per_minute: float | None):
@@ -693,7 +805,7 @@ class _Pacer:
 
 # %% ../nbs/03_chat.ipynb #a63719c8
 class _Progress:
-    "How far a call is: a bar on a terminal, else a line now and then."
+    "How far a call is: a bar on a terminal, one line in a notebook, else a line now and then."
 
     def __init__(self, used: dict[str, float], show: bool | None):
         self.used, self.before = used, dict(used)
@@ -722,10 +834,8 @@ class _Progress:
         if not self.show or elapsed - self.drawn < 0.1:
             return
         self.drawn = elapsed
-        if self.bar is None and sys.stderr.isatty():
-            from tqdm import tqdm
-
-            self.bar = tqdm(total=self.total, initial=self.stored, unit="reply", delay=self.delay, leave=self.leave)
+        if self.bar is None:
+            self.bar = _bar(total=self.total, initial=self.stored, unit="reply", delay=self.delay, leave=self.leave)
         if self.bar is not None:
             self.draw()
         elif elapsed - self.last >= self.patience:
@@ -736,25 +846,19 @@ class _Progress:
         self.bar.set_postfix_str(self.spent(), refresh=False)
         self.bar.update(self.stored + self.done - self.bar.n)
 
+    def close(self) -> None:
+        if self.bar is not None:
+            self.draw()
+            self.bar.close()
+
     def spent(self) -> str:
         "Failures, tokens and money of this call so far."
-        from tqdm import tqdm
-
-        new = {k: v - self.before.get(k, 0) for k, v in self.used.items()}
-        tokens = new["prompt_tokens"] + new["completion_tokens"]
-        words = [f"{int(new['failed']):,} failed"] if new["failed"] else []
-        words += [f"{tqdm.format_sizeof(tokens)} tokens"] if tokens else []
-        return ", ".join(words + ([f"cost {new['cost']:.4g}"] if "cost" in new else []))
+        return _spent({k: v - self.before.get(k, 0) for k, v in self.used.items()})
 
     def line(self, elapsed: float) -> str:
         from tqdm import tqdm
 
         return tqdm.format_meter(self.stored + self.done, self.total, elapsed, initial=self.stored, unit="reply", ascii=True, ncols=100, postfix=self.spent())
-
-    def close(self) -> None:
-        if self.bar is not None:
-            self.draw()
-            self.bar.close()
 
 # %% ../nbs/03_chat.ipynb #2da02cb4
 @dataclass(slots=True, eq=False)
@@ -766,10 +870,14 @@ class _Asked:
     text: str  # its canonical JSON, of which the key is the hash
     attempt: int
     batch: "_Batch"
+    stamp: tuple  # of the store when it was not there yet
     row: dict | None = None
+    stored: bool = False  # by somebody else, meanwhile
+    tokens: tuple[int, int] = (0, 0)
+    reserved: float = 0.0
 
-    def finish(self, row: dict) -> None:
-        self.row = row
+    def finish(self, row: dict, stored: bool = False) -> None:
+        self.row, self.stored = row, stored
         self.batch.left -= 1
         if not self.batch.left:
             self.batch.done.set()
@@ -781,7 +889,6 @@ class _Batch:
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-_T = TypeVar("_T")
 _INTERRUPTED = "interrupted; the same call goes on from here"
 
 
@@ -793,19 +900,52 @@ def _now() -> str:
 def _moment(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).isoformat(timespec="seconds")
 
+# %% ../nbs/03_chat.ipynb #2da02cb5
+class _Waiting:
+    "What waits to be asked."
+
+    model: "_Endpoint"
+
+    def __init__(self) -> None:
+        self.waiting: asyncio.Queue[list[_Asked] | None] = asyncio.Queue()  # each worker takes the next group
+        self.rivals = False                  # somebody else asks the same
+
+    def put(self, groups: list[list[_Asked]]) -> None:
+        if self.rivals:
+            random.Random().shuffle(groups)
+        for group in groups:
+            self.waiting.put_nowait(group)
+
+    def rival(self) -> None:
+        "Somebody else asks the same, in the same order: go on in another one, and meet seldom."
+        if not self.rivals:
+            self.rivals = True
+            waiting = [self.waiting.get_nowait() for _ in range(self.waiting.qsize())]
+            self.put([group for group in waiting if group is not None])
+            for _ in range(waiting.count(None)):
+                self.waiting.put_nowait(None)
+
+    def close(self) -> None:
+        for _ in range(self.model.concurrency):
+            self.waiting.put_nowait(None)
+
 # %% ../nbs/03_chat.ipynb #e0c41a01
-class _Call:
+class _Call(_Waiting):
     "One call: what waits to be asked, what came back and is not yet stored, how the endpoint behaves."
 
     def __init__(self, model: "_Endpoint", progress: bool | None):
         self.model, self.start, self.expected = model, time.monotonic(), False
         self.progress = _Progress(model._usage, progress)
-        self.waiting: asyncio.Queue[list[_Asked] | None] = asyncio.Queue()  # each worker takes the next group
+        super().__init__()
         self.stopped = asyncio.Event()
         self.answered = self.failures = 0  # failures in a row
         self.stop: ChatError | None = None
         self.engine: asyncio.Task[None] | None = None
         self.interrupted = False
+        self.kept = ""                       # what an interrupt left finished, in words
+        self.written = 0                     # by this call, into the store
+        self.unstored: dict[str, tuple] = {}
+        self.dropped: Counter[str] = Counter()
 
     async def __aenter__(self) -> Self:
         return self
@@ -822,6 +962,9 @@ class _Call:
                     raise cast(BaseException, self.engine.exception())
         finally:
             self.progress.close()
+            if self.dropped:
+                what = ", ".join(f"{n:,} without {name}" for name, n in sorted(self.dropped.items()))
+                warnings.warn(f"of the stored replies some were got without a setting which the endpoint did not accept: {what}", stacklevel=2)
             self.model._usage["seconds"] += time.monotonic() - self.start
 
     async def collect(self, requests: Iterable[Request], again: Callable[[int, dict], bool] | None = None) -> tuple[list[dict], set[str]]:
@@ -831,10 +974,6 @@ class _Call:
     def expect(self, n: int) -> None:
         self.expected = True
         self.progress.expect(n)
-
-    def close(self) -> None:
-        for _ in range(self.model.concurrency):
-            self.waiting.put_nowait(None)
 
     def end(self, error: ChatError) -> None:
         self.stop = self.stop or error
@@ -873,12 +1012,13 @@ def _run(coroutine: Coroutine[Any, Any, _T], call: _Call | None = None) -> _T:
             ready.set()
             done.set()
 
-    thread = threading.Thread(target=work, name="persona_kit.chat", daemon=True)
+    thread = threading.Thread(target=partial(contextvars.copy_context().run, work), name="persona_kit.chat", daemon=True)
     thread.start()
     _wait(box, ready, done, call)
     thread.join()
     if call is not None and call.interrupted:
-        warnings.warn(f"interrupted after {call.answered:,} replies; what is missing has the status error, and the same call goes on from here", stacklevel=3)
+        kept = call.kept or "what is missing has the status error"
+        warnings.warn(f"interrupted after {call.answered:,} replies; {kept}, and the same call goes on from here", stacklevel=3)
     if "error" in box:
         raise box["error"]
     return box["result"]
@@ -927,13 +1067,13 @@ class _Endpoint:
         self.id = _embedded_id() if self.embedded else name
         self.base_url = base_url if base_url is None or isinstance(base_url, str) else tuple(base_url)
         self.concurrency = (_layout()[0] if self.embedded else 16) if concurrency is None else concurrency
-        self.timeout, self.retries = timeout, retries
+        self.timeout, self.retries, self._api_key = timeout, retries, api_key
         self.defaults = {"temperature": temperature, "top_p": top_p, "max_tokens": max_tokens, "seed": seed}
         self.store = _as_store(store)
-        self._api_key = api_key
         self.prices, self.max_cost, self.max_requests = prices, max_cost, max_requests
         self._pacer, self._tokens = _Pacer(requests_per_minute), _Pacer(tokens_per_minute)
-        self._reserved, self._under_way = 0.0, 0
+        self._reserved, self._under_way, self._paying, self._answered = 0.0, 0, 0, 0
+        self._excess = 1.0  # the most that a reply has cost, by what was expected
         self._width = float(self.concurrency)  # how many of the requests in flight the endpoint bears: halved when it is busy, then grown again
         self._unsupported: set[str] = set()
         self._usage = dict.fromkeys(("requests", "stored", "sent", "failed", "prompt_tokens", "completion_tokens", "seconds"), 0.0)
@@ -954,7 +1094,7 @@ class _Endpoint:
 
     @property
     def usage(self) -> dict[str, int | float]:
-        "What this model has done so far: rows asked for, found in the store, sent, failed; tokens of what was sent; seconds."
+        "What this model has done so far: rows asked for, found in the store; requests sent (each attempt); rows that failed; tokens told; seconds."
         return {k: round(v, 6) if k in ("seconds", "cost") else int(v) for k, v in self._usage.items()}
 
     def close(self) -> None:
@@ -972,9 +1112,9 @@ class _Asking(_Endpoint):
         ----------
         requests : iterable of Request
             Identical ones are asked once.
-        retry : str or collection of str
-            Ask anew, once, what is stored with one of these statuses (refusal, truncated, filtered). The new reply is kept beside the
-            old one and takes its place from then on.
+        retry : str, collection of str or dict from str to int
+            Ask anew what is stored with one of these statuses (refusal, truncated, filtered): once, or as often as the dict says, in all
+            calls together. The new reply is kept beside the old one and takes its place from then on.
         progress : bool, optional
             `None` shows it for jobs that take a while, `False` never.
 
@@ -1029,12 +1169,16 @@ class ChatModel(_Asking):
         Price of a million tokens of prompt and of reply; `usage` then counts the cost (for an endpoint that reports no tokens: estimated
         from the length of the texts).
     max_cost : float, optional
-        Stop, with a `ChatError`, before more than this is spent by this object. Needs `prices`.
+        Stop, with a `ChatError`, before more than this is spent by this object. Needs `prices`. What is under way is reckoned with the
+        most that it is expected to cost; it is exceeded at most by what the replies under way cost beyond that. Replies that came and
+        could not be read count if their tokens were told; what a lost connection has cost, nobody knows.
     max_requests : int, optional
-        Stop, with a `ChatError`, before this object has sent more requests than this. Stored replies do not count; a request that had to be tried again counts once.
+        Stop, with a `ChatError`, before this object has sent more requests than this. Each attempt counts, also those that were refused
+        (429), failed, or were sent without a setting that the endpoint rejected; stored replies and addresses where nobody is do not.
     store : str, Path, ReplyStore or False, optional
         Where replies are kept. `None`: the file named by `PERSONA_KIT_STORE`, else persona_kit_store/replies.sqlite in the working
-        directory. `False`: in memory only. A file of JSON lines (.jsonl, .jsonl.gz, .jsonl.xz) is read, and never written.
+        directory. `False`: in memory only. A file of JSON lines (.jsonl, .jsonl.gz, .jsonl.xz) is read and never written: new replies
+        stay in memory, with a warning. `~` is the home folder.
     timeout, retries
         Seconds for one attempt; further attempts after the first.
 
@@ -1061,6 +1205,7 @@ def _as_store(store: "str | Path | ReplyStore | bool | None") -> ReplyStore:
     if re.search(r"\.jsonl(\.gz|\.xz)?$", str(store)):
         recorded = ReplyStore(":memory:")
         recorded.load(store)
+        recorded._source = Path(store)
         return recorded
     return ReplyStore(store)
 
@@ -1124,17 +1269,25 @@ async def _complete(call: _Call, requests: list[Request], retry: str | Collectio
         raise TypeError(f"expected Request objects, got {type(wrong).__name__}: {wrong!r:.100}")
     again = _statuses(retry, _KEPT[1:])
     async with call:
-        rows, asked = await call.collect(requests, (lambda _, row: row["reply"]["status"] in again) if again else None)
+        rows, asked = await call.collect(requests, (lambda _, row: _again(again, row["reply"]["status"], row)) if again else None)
     found = [_reply_row(row, stored=row["request_key"] not in asked) for row in rows]
     frame = pd.DataFrame({c: [row[c] for row in found] for c in _REPLY_COLUMNS}, columns=list(_REPLY_COLUMNS))
     return frame.astype({"prompt_tokens": "Int64", "completion_tokens": "Int64", "seconds": "float64", "stored": "bool"})
 
 
-def _statuses(retry: str | Collection[str], known: Collection[str]) -> set[str]:
-    again = {retry} if isinstance(retry, str) else set(retry)
-    if again - set(known):
-        raise ValueError(f"retry names {', '.join(map(repr, sorted(again - set(known), key=str)))}; it may name {', '.join(known)}")
+def _statuses(retry: str | Collection[str], known: Collection[str]) -> dict[str, int]:
+    "How often a request may be asked anew whose reply has such a status."
+    again = dict(retry) if isinstance(retry, Mapping) else dict.fromkeys([retry] if isinstance(retry, str) else retry, 1)
+    if set(again) - set(known):
+        raise ValueError(f"retry names {', '.join(map(repr, sorted(set(again) - set(known), key=str)))}; it may name {', '.join(known)}")
+    wrong = next((n for n in again.values() if type(n) is not int or n < 1), None)
+    if wrong is not None:
+        raise ValueError(f"retry says how often: a whole number, 1 or more, got {wrong!r}")
     return again
+
+
+def _again(again: Mapping[str, int], status: str, row: dict) -> bool:
+    return row.get("attempt", 0) < again.get(status, 0)
 
 # %% ../nbs/03_chat.ipynb #e0c41a02
 async def _collect(call: _Call, requests: Iterable[Request], again: Callable[[int, dict], bool] | None) -> tuple[list[dict], set[str]]:
@@ -1143,33 +1296,50 @@ async def _collect(call: _Call, requests: Iterable[Request], again: Callable[[in
     while resolved := [_resolve(request, model.id, model.defaults) for request in islice(source, 250)]:  # others have replies to see to meanwhile
         texts = [_canonical(r) for r in resolved]
         some = [_text_key(text) for text in texts]
-        found |= await asyncio.to_thread(_store_get, model.store, list({k for k in some if k not in found and k not in todo}), _SHORT)
+        new = list({k for k in some if k not in found and k not in todo})
+        stamp, rows = await asyncio.to_thread(_insist, _stamped, model.store, new, call.written)
+        found |= rows
         for i, (key, r, text) in enumerate(zip(some, resolved, texts, strict=True), len(keys)):
             if key not in todo and (key not in found or (again and again(i, found[key]))):
-                todo[key] = _Asked(key, r, text, found[key].get("attempt", 0) + 1 if key in found else 0, batch)
+                todo[key] = _Asked(key, r, text, found[key].get("attempt", 0) + 1 if key in found else 0, batch, stamp)
         keys += some
-    model._usage["requests"] += len(keys)
-    model._usage["stored"] += sum(k not in todo for k in keys)
-    if not call.expected:
-        call.progress.expect(len(found | todo))
-    call.progress.skip(sum(k not in todo for k in found))
+    _count_in(call, keys, found, todo)
     if todo and not call.interrupted:
         batch.left = len(todo)
         await _answers(call, batch, list(todo.values()))
-    rows = found | {k: asked.row for k, asked in todo.items() if asked.row is not None}
-    return [rows.get(k) or _without_reply(model, k) for k in keys], set(todo)
+    model._usage["stored"] += sum(k in todo and todo[k].stored for k in keys)
+    rows = found | {k: one.row for k, one in todo.items() if one.row is not None}
+    return [rows.get(k) or _without_reply(model, k) for k in keys], {k for k, one in todo.items() if not one.stored}
+
+
+def _stamped(store: ReplyStore, keys: list[str], own: int) -> tuple[tuple, dict[str, dict]]:
+    return _stamp(store, own), _get_now(store, keys, _SHORT)
+
+
+def _stamp(store: ReplyStore, own: int) -> tuple[int, int, int]:
+    "Another one when somebody else has written to the store: another process, or another call in this one."
+    with store._lock:
+        return id(store._open()), _rows_now(store, "PRAGMA data_version", ())[0][0], store._written - own
 
 
 def _without_reply(model: _Endpoint, key: str) -> dict:
     reply = {"text": None, "status": "error", "finish_reason": None, "logprobs": None, "reason": _INTERRUPTED}
     return {"request_key": key, "model": model.id, "reply": reply, "usage": {}, "created": _now()}
 
+# %% ../nbs/03_chat.ipynb #e0c41a12
+def _count_in(call: _Call, keys: Sequence[str], found: dict[str, dict], todo: dict[str, _Asked]) -> None:
+    call.model._usage["requests"] += len(keys)
+    call.model._usage["stored"] += sum(k not in todo for k in keys)
+    if not call.expected:
+        call.progress.expect(len(found | todo))
+    call.progress.skip(sum(k not in todo for k in found))
+    call.dropped.update(name for k, row in found.items() if k not in todo for name in row["reply"].get("dropped") or ())
+
 
 async def _answers(call: _Call, batch: _Batch, todo: list[_Asked]) -> None:
     if call.engine is None:
         call.engine = asyncio.create_task(_engine(call))
-    for group in _groups(todo, call.model.concurrency):
-        call.waiting.put_nowait(group)
+    call.put(_groups(todo, call.model.concurrency))
     done = asyncio.create_task(batch.done.wait())
     try:
         await asyncio.wait({done, call.engine}, return_when=asyncio.FIRST_COMPLETED)
@@ -1182,10 +1352,10 @@ async def _answers(call: _Call, batch: _Batch, todo: list[_Asked]) -> None:
 def _groups(todo: list[_Asked], workers: int) -> list[list[_Asked]]:
     longest = max(1, len(todo) // (4 * workers))
     groups: list[list[_Asked]] = []
-    place: dict[str, int] = {}
+    place: dict[Any, int] = {}
     for asked in todo:
         messages = asked.resolved["messages"]
-        start = str(messages[:-1]) if len(messages) > 1 else asked.key
+        start: Any = tuple(str(m["content"]) for m in messages[:-1]) or asked.key
         at = place.get(start)
         if at is None or len(groups[at]) >= longest:
             place[start] = at = len(groups)
@@ -1197,7 +1367,7 @@ def _groups(todo: list[_Asked], workers: int) -> list[list[_Asked]]:
 class _Pool:
     "The clients of a call, one per address: who is asked next, and who has failed and rests."
 
-    def __init__(self, clients: list[tuple[Any, str, type]]):
+    def __init__(self, clients: list[tuple[Any, Any]]):
         self.clients = clients
         self.rest = [0.0] * len(clients)     # until when
         self.failed = [0] * len(clients)     # times in a row
@@ -1217,7 +1387,7 @@ class _Pool:
         self.rest[i] = time.monotonic() + max(least, min(60.0, 2.0 ** (self.failed[i] - 1)))
         return min(self.rest) <= time.monotonic()
 
-
+# %% ../nbs/03_chat.ipynb #b4a8d8c8
 async def _engine(call: _Call) -> None:
     "Everything that asks and stores, from the first request that is not in the store to the end of the call."
     model = call.model
@@ -1225,8 +1395,8 @@ async def _engine(call: _Call) -> None:
     pool = _Pool(clients)
     try:
         async with contextlib.AsyncExitStack() as stack:
-            for client, _, _ in clients:
-                await stack.enter_async_context(client)
+            for http, _ in clients:
+                await stack.enter_async_context(http)
             async with asyncio.TaskGroup() as group:
                 for i in range(model.concurrency):
                     group.create_task(_worker(call, pool, i))
@@ -1235,29 +1405,58 @@ async def _engine(call: _Call) -> None:
         while isinstance(first, BaseExceptionGroup):
             first = first.exceptions[0]
         raise first from None
+    finally:
+        _rescue(call)
     if call.stop is not None:
         kept = f" ({call.answered} replies of this call are stored; the same call goes on from there)" if call.answered else ""
         raise ChatError(f"{_place(model)}: {call.stop}{kept}")
 
 # %% ../nbs/03_chat.ipynb #29ab8c6d
-def _clients(model: _Endpoint) -> list[tuple[Any, str, type]]:
+def _clients(model: _Endpoint) -> list[tuple[Any, Any]]:
     return [_client(model, url) for url in (_embedded_urls() if model.embedded else _urls(model))]
 
 
-def _client(model: _Endpoint, url: str | None) -> tuple[Any, str, type]:
+def _client(model: _Endpoint, url: str | None) -> tuple[Any, Any]:
+    "What sends, and a request with the address, the headers and the time-outs that all have in common."
     import openai
 
     local = url is not None and urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
     http = openai.DefaultAioHttpClient(trust_env=not local, follow_redirects=False)
     client = openai.AsyncOpenAI(**_address(url), api_key=_secret(model), http_client=http, max_retries=0, timeout=model.timeout)
-    plain = next(c for c in type(http).__mro__ if c.__name__ == "AsyncClient").__module__.partition(".")[0]  # httpx, or what took its place
-    return client, f"{client.base_url}chat/completions", import_module(plain).Response
+    headers = {"Authorization": f"Bearer {client.api_key}"} | {name: value for name, value in client.default_headers.items() if isinstance(value, str)}
+    query = _address(url)["default_query"]
+    usual = http.build_request("POST", f"{client.base_url}chat/completions", params=query, headers=headers, content=b"", timeout=model.timeout)
+    del usual.headers["content-length"]
+    return http, usual
 
 
-async def _post(client: Any, url: str, response: type, body: dict) -> Any:
-    "The reply as it came, without the objects that the SDK would make of it."
-    answer = await client.post(url, body=body, cast_to=response)
+_sent = _fast_encoder(ascii_only=False)
+
+
+async def _post(http: Any, usual: Any, body: dict) -> Any:
+    "The reply as it came, without the objects that the SDK would make of request and reply; failures are those of the SDK."
+    import openai
+
+    request = type(usual)("POST", usual.url, headers=usual.headers, content=_sent(body).encode(), extensions=usual.extensions)
+    try:
+        answer = await http.send(request)
+    except Exception as e:
+        late = any("Timeout" in c.__name__ for c in type(e).__mro__)
+        raise (openai.APITimeoutError(request) if late else openai.APIConnectionError(request=request)) from e
+    if not answer.is_success:
+        raise _status_error(answer)
     return json.loads(answer.content) if "json" in answer.headers.get("content-type", "") else answer.text
+
+
+def _status_error(answer: Any) -> Exception:
+    import openai
+
+    text = answer.text.strip()
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        return openai.APIStatusError(text or f"Error code: {answer.status_code}", response=answer, body=text)
+    return openai.APIStatusError(f"Error code: {answer.status_code} - {body}", response=answer, body=body)
 
 # %% ../nbs/03_chat.ipynb #fa02c3d2
 def _address(url: str | None) -> dict[str, Any]:
@@ -1292,27 +1491,99 @@ async def _worker(call: _Call, pool: _Pool, number: int) -> None:
         for asked in group:
             while call.stop is None and 0 < model._under_way >= int(model._width):  # the endpoint is busy: some workers wait
                 await call.pause(0.05)
-            row = None if call.stop else await _within_budget(call, pool, usual, asked)
+            row = None if call.stop else await _when_free(_found_meanwhile, call, asked)
+            if row is not None:
+                call.rival()
+                call.progress.skip(1)
+                asked.finish(row, stored=True)
+                continue
+            row = None if call.stop else await _under_way(call, pool, usual, asked)
             if row is None:
                 return
-            _arrived(call, asked, row)
+            asked.finish(await _arrived(call, asked, row))
+            call.progress.update()
 
 
-def _arrived(call: _Call, asked: _Asked, row: dict) -> None:
+async def _under_way(call: _Call, pool: _Pool, usual: int, asked: _Asked) -> dict | None:
+    call.model._under_way += 1
+    try:
+        return await _ask(call, pool, usual, asked)
+    finally:
+        call.model._under_way -= 1
+
+# %% ../nbs/03_chat.ipynb #6233a205
+async def _when_free(work: Callable[..., _T], *arguments: Any) -> _T:
+    "As `_insist`, where other replies are to be seen to meanwhile."
+    wait, end = 0.002, time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return work(*arguments)
+        except _Locked:
+            if time.monotonic() >= end:
+                raise
+        await asyncio.sleep(wait)
+        wait = min(2 * wait, 0.25)
+
+
+def _found_meanwhile(call: _Call, asked: _Asked) -> dict | None:
+    "A reply which somebody else has stored since it was looked for."
+    stamp = _stamp(call.model.store, call.written)
+    if stamp == asked.stamp:
+        return None
+    asked.stamp, row = stamp, _get_now(call.model.store, [asked.key], _SHORT).get(asked.key)
+    return row if row is not None and row.get("attempt", 0) >= asked.attempt else None
+
+
+async def _arrived(call: _Call, asked: _Asked, row: dict) -> dict:
     "Store a reply before it is used. Another process may have been first; then its reply is the one that counts."
-    model, kept = call.model, row["reply"]["status"] in _KEPT
-    if kept:
-        line = (asked.attempt, asked.key, row["model"], asked.text, _canonical(row["reply"]), _canonical(row["usage"]), row["created"])
-        if not _store_put(model.store, [line]):
-            row = _store_get(model.store, [asked.key], _SHORT).get(asked.key) or row
-    asked.finish(row)
-    model._usage["failed"] += not kept
-    call.progress.update()
+    store, kept = call.model.store, row["reply"]["status"] in _KEPT
+    call.model._usage["failed"] += not kept
+    if not kept:
+        return row
+    line = (asked.attempt, asked.key, row["model"], asked.text, _canonical(row["reply"]), _canonical(row["usage"]), row["created"])
+    call.unstored[asked.key] = line
+    new = await _when_free(_put_now, store, [line])
+    call.written += new
+    del call.unstored[asked.key]
+    if store._source is not None:
+        _say_that_it_is_a_copy(store)
+    if new:
+        return row
+    call.rival()
+    return (await _when_free(_get_now, store, [asked.key], _SHORT)).get(asked.key) or row
+
+# %% ../nbs/03_chat.ipynb #6233a206
+def _say_that_it_is_a_copy(store: ReplyStore) -> None:
+    source, store._source = store._source, None
+    warnings.warn(f"{source} is read and never written: new replies stay in memory and are lost with it. Save them with model.store.export(path),"
+                  " or give store= the name of a new .sqlite file, into which ReplyStore.load takes the old ones", stacklevel=2)
+
+
+def _rescue(call: _Call) -> None:
+    "What came and could not be stored is put into a file beside the store."
+    if not call.unstored:
+        return
+    store, lines = call.model.store, list(call.unstored.values())
+    try:
+        call.written += _put_now(store, lines)
+        return
+    except (OSError, ValueError):
+        path = Path(f"{store.path}.unstored-{os.getpid()}.jsonl")
+    with contextlib.suppress(OSError):
+        with path.open("a", encoding="utf-8") as file:
+            for attempt, *values in lines:
+                row = _packed(values) | ({"attempt": attempt} if attempt else {})
+                file.write(_canonical(row) + "\n")
+        warnings.warn(f"{len(lines)} replies that could not be stored are in {path}; when the store can be written again, its load() takes them in", stacklevel=2)
 
 # %% ../nbs/03_chat.ipynb #3a8a82cc
 def _expected(resolved: dict) -> tuple[int, int]:
     "Tokens which a request may use: prompt, reply."
     characters = sum(len(str(m["content"])) for m in resolved["messages"])
+    if resolved["schema"] is not None:
+        characters += len(_canonical(resolved["schema"]))
+    elif resolved["choices"] is not None:
+        characters += sum(len(c) + 4 for c in resolved["choices"]) + 120
     return characters // 3 + 10 * len(resolved["messages"]), resolved["max_tokens"] or 500
 
 
@@ -1320,22 +1591,27 @@ def _cost(model: _Endpoint, tokens: Sequence[int]) -> float:
     return sum(n * p for n, p in zip(tokens, model.prices, strict=True)) / 1e6 if model.prices else 0.0
 
 # %% ../nbs/03_chat.ipynb #e2a47ed7
-async def _within_budget(call: _Call, pool: _Pool, usual: int, asked: _Asked) -> dict | None:
-    model = call.model
-    most, spent = _cost(model, _expected(asked.resolved)) if model.prices else 0.0, model._usage.get("cost", 0.0)
-    if model.max_requests is not None and model._usage["sent"] + model._under_way >= model.max_requests:
-        call.end(ChatError(f"max_requests {model.max_requests} are sent; raise it to go on"))
-        return None
-    if model.max_cost is not None and spent + model._reserved + most > model.max_cost:
-        call.end(ChatError(f"{spent:.6g} of max_cost {model.max_cost:g} is spent and the next request might cost {most:.6g}"))
-        return None
-    model._reserved += most
-    model._under_way += 1
-    try:
-        return await _ask(call, pool, usual, asked)
-    finally:
-        model._reserved -= most
-        model._under_way -= 1
+async def _afforded(call: _Call, asked: _Asked) -> bool:
+    "Put aside what one attempt may cost, when there is room for it; False if there will be none."
+    model, limit, most = call.model, cast(float, call.model.max_cost), _cost(call.model, asked.tokens) * call.model._excess
+    while call.stop is None:
+        with model._pacer.lock:
+            spent, reserved, others = model._usage["cost"], model._reserved, model._paying
+            if spent + reserved + most <= limit:
+                model._reserved, model._paying, asked.reserved = reserved + most, others + 1, most
+                return True
+        if others:
+            await asyncio.sleep(0.01)
+            continue
+        call.end(ChatError(f"{spent:.6g} of max_cost {limit:g} is spent, {reserved:.6g} is reserved for what is under way,"
+                           f" and the next request might cost {most:.6g}; raise max_cost to go on"))
+    return False
+
+
+def _settled(model: _Endpoint, asked: _Asked) -> None:
+    with model._pacer.lock:
+        model._paying -= 1
+        model._reserved = model._reserved - asked.reserved if model._paying else 0.0
 
 # %% ../nbs/03_chat.ipynb #abf7a56a
 async def _in_pace(call: _Call, tokens: int) -> bool:
@@ -1351,33 +1627,79 @@ async def _in_pace(call: _Call, tokens: int) -> bool:
     return call.stop is None
 
 
-async def _ask(call: _Call, pool: _Pool, usual: int, asked: _Asked) -> dict | None:
-    model, attempt, moved, openai = call.model, 0, 0, call.model.base_url is None and not call.model.embedded
-    tokens_expected = sum(_expected(asked.resolved))
-    while await _in_pace(call, tokens_expected):
+def _used_up(call: _Call) -> bool:
+    model = call.model
+    if model.max_requests is not None and model._usage["sent"] >= model.max_requests:
+        call.end(ChatError(f"max_requests {model.max_requests} are sent; raise it to go on"))
+    return call.stop is not None
+
+
+async def _within_limits(call: _Call, pool: _Pool, usual: int, asked: _Asked) -> tuple[int, dict | _Failure] | None:
+    "One attempt: by whom, and what came of it; None if the call has ended."
+    limited = call.model.max_cost is not None
+    if _used_up(call) or (limited and not await _afforded(call, asked)):
+        return None
+    try:
+        if not await _in_pace(call, sum(asked.tokens)) or _used_up(call):
+            return None
         at = pool.pick(usual)
-        client = pool.clients[at]
-        body, start = _body(asked.resolved, model._unsupported, model.embedded, openai, asked.attempt), time.monotonic()
-        pool.load[at] += 1
-        try:
-            async with asyncio.timeout(model.timeout):
-                data = await _post(*client, body)
-            reply, tokens = _read_reply(data)
-        except Exception as e:
-            failure = _failure(e)
-        else:
-            pool.failed[at] = 0
-            model._width = min(float(model.concurrency), model._width + 1 / model._width)
-            return _answered(call, asked, reply, tokens, time.monotonic() - start)
-        finally:
-            pool.load[at] -= 1
+        return at, await _attempt(call, pool, at, asked)
+    finally:
+        if limited:
+            _settled(call.model, asked)
+
+# %% ../nbs/03_chat.ipynb #abf7a56b
+async def _attempt(call: _Call, pool: _Pool, at: int, asked: _Asked) -> dict | _Failure:
+    model, start, data = call.model, time.monotonic(), None
+    how = (model.embedded, model.base_url is None and not model.embedded, asked.attempt)
+    body = _body(asked.resolved, model._unsupported, *how)
+    dropped = _left_out(_body(asked.resolved, set(), *how), body) if model._unsupported else []
+    pool.load[at] += 1
+    model._usage["sent"] += 1
+    try:
+        async with asyncio.timeout(model.timeout):
+            data = await _post(*pool.clients[at], body)
+        reply, tokens = _read_reply(data)
+    except Exception as e:
+        failure = _failure(e)
+        model._usage["sent"] -= failure.unsent
+        failure.body, failure.seconds = body, time.monotonic() - start
+        _paid_for_nothing(model, data)
+        return failure
+    finally:
+        pool.load[at] -= 1
+    pool.failed[at] = 0
+    model._width = min(float(model.concurrency), model._width + 1 / model._width)
+    return _answered(call, asked, reply | {"dropped": dropped} if dropped else reply, tokens, time.monotonic() - start)
+
+
+def _left_out(whole: dict, sent: dict) -> list[str]:
+    return [n for n in _OPTIONAL if n in whole and n not in sent and not (n == "max_tokens" and "max_completion_tokens" in sent)]
+
+
+def _paid_for_nothing(model: _Endpoint, data: Any) -> None:
+    "A reply that nobody can use is charged like any other."
+    tokens = _read_usage(data)
+    for name, count in tokens.items():
+        model._usage[name] += count or 0
+    if model.prices is not None:
+        model._usage["cost"] += _cost(model, [count or 0 for count in tokens.values()])
+
+# %% ../nbs/03_chat.ipynb #abf7a56c
+async def _ask(call: _Call, pool: _Pool, usual: int, asked: _Asked) -> dict | None:
+    model, attempt, moved, several = call.model, 0, 0, len(pool.clients) > 1
+    asked.tokens = _expected(asked.resolved)
+    while (came := await _within_limits(call, pool, usual, asked)) is not None:
+        at, failure = came
+        if isinstance(failure, dict):
+            return failure
         failure.hide(_hidden(model))
-        if len(pool.clients) > 1 and (failure.retry or failure.fatal) and pool.fail(at, max(failure.after or 0.0, time.monotonic() - start)):
+        if several and (failure.retry or failure.fatal) and pool.fail(at, max(failure.after or 0.0, failure.seconds)):
             moved += 1  # another replica is asked at once
             if moved <= (model.retries + 1) * len(pool.clients):
                 continue
             return _failed(call, asked, failure, moved)
-        if not failure.retry and _dropped(model, failure, body):
+        if not failure.retry and _dropped(model, failure, failure.body):
             continue
         if failure.fatal:
             call.end(ChatError(failure.reason))
@@ -1385,14 +1707,25 @@ async def _ask(call: _Call, pool: _Pool, usual: int, asked: _Asked) -> dict | No
         if not failure.retry or attempt >= model.retries:
             return _failed(call, asked, failure, attempt)
         wait = failure.after if failure.after is not None else min(30.0, 0.5 * 2**attempt)
-        wait *= 1 + random.random() / 4
-        if failure.busy:
-            if time.monotonic() >= model._pacer.pause and failure.reason.startswith("HTTP 429"):  # once for all that were in flight
-                model._width = max(1.0, model._width / 2)
-            model._pacer.hold(wait)
-        await call.pause(wait)
+        wait = min(wait, max(0.0, min(pool.rest) - time.monotonic())) if several else wait
+        if wait > _LONGEST_WAIT:
+            call.end(ChatError(f"{failure.reason}; {_too_long_a_wait(wait)}"))
+            return None
+        await _wait_and_hold(call, failure, wait * (1 + random.random() / 4))
         attempt += 1
     return None
+
+
+async def _wait_and_hold(call: _Call, failure: _Failure, wait: float) -> None:
+    model = call.model
+    if failure.busy:
+        if time.monotonic() >= model._pacer.pause:  # once for all that were in flight
+            if failure.reason.startswith("HTTP 429"):
+                model._width = max(1.0, model._width / 2)
+            if wait > 60:
+                warnings.warn(f"{_place(model)} asks to wait {wait:.0f} s, and so it is done", stacklevel=2)
+        model._pacer.hold(wait)
+    await call.pause(wait)
 
 # %% ../nbs/03_chat.ipynb #41059bf4
 def _place(model: _Endpoint) -> str:
@@ -1412,23 +1745,24 @@ def _dropped(model: _Endpoint, failure: _Failure, body: dict) -> bool:
 
 # %% ../nbs/03_chat.ipynb #8964477b
 def _answered(call: _Call, asked: _Asked, reply: dict, tokens: dict, seconds: float) -> dict:
-    model, expected = call.model, _expected(asked.resolved)
+    model, expected = call.model, asked.tokens
     call.answered, call.failures = call.answered + 1, 0
-    model._usage["sent"] += 1
+    model._answered += 1
     for name, count in tokens.items():
         model._usage[name] += count or 0
     guess = (expected[0], len(reply["text"]) // 3 + 1)  # for a server that counts nothing
     used = [g if t is None else t for t, g in zip((tokens["prompt_tokens"], tokens["completion_tokens"]), guess, strict=True)]
     model._tokens.give_back(sum(expected) - sum(used))
     if model.prices is not None:
-        model._usage["cost"] += _cost(model, used)
+        cost, most = _cost(model, used), _cost(model, expected)
+        model._usage["cost"] += cost
+        model._excess = max(model._excess, cost / most if most else 1.0)
     usage = tokens | {"seconds": round(seconds, 4)}
     return {"request_key": asked.key, "model": model.id, "attempt": asked.attempt, "reply": reply, "usage": usage, "created": _now()}
 
 # %% ../nbs/03_chat.ipynb #2e71ebf7
 def _failed(call: _Call, asked: _Asked, failure: _Failure, attempt: int) -> dict:
     model = call.model
-    model._usage["sent"] += 1
     reason = failure.reason + (f" ({attempt + 1} attempts)" if attempt else "")
     too_long = _TOO_LONG.search(reason) is not None
     if not too_long and (failure.retry or not call.answered):

@@ -24,7 +24,7 @@ from .batch import _write
 from persona_kit.chat import (
     ChatError, ChatModel, ReplyStore, _canonical, _cost, _expected, _Pacer, _Progress, _store_rows, _urls, _without_secrets,
 )
-from .simulation import _extra, _How, _marks, _typed, _with_text, ask, requests
+from .simulation import _claim, _described, _extra, _finished, _How, _marks, _typed, _with_text, ask, requests
 from .simulation import _Study as _Asking
 from .surveys import Item, Survey
 from .tables import check, row_seeds, write
@@ -56,6 +56,7 @@ def shard_numbers(personas: pd.DataFrame, shards: int) -> np.ndarray:
 # %% ../nbs/06b_clusters.ipynb #2b36e54a
 def _split(folder: Path, shards: int | None, usual: int) -> int:
     "The number of shards of a folder, which stays what it was."
+    folder = folder.expanduser()
     path = folder / "shards.json"
     known = json.loads(path.read_text(encoding="utf-8"))["shards"] if path.exists() else None
     if known and shards not in (None, known):
@@ -68,7 +69,7 @@ def _split(folder: Path, shards: int | None, usual: int) -> int:
 
 # %% ../nbs/06b_clusters.ipynb #dceaabf0
 def _shard_path(folder: str | Path, shard: int) -> Path:
-    return Path(folder) / f"shard-{shard:05d}.sqlite"
+    return Path(folder).expanduser() / f"shard-{shard:05d}.sqlite"
 
 # %% ../nbs/06b_clusters.ipynb #2c5207ac
 def _settings(model: ChatModel) -> dict[str, Any]:
@@ -255,25 +256,24 @@ class _Worker:
                 try:
                     answers = _ask_part(self.study, model, people, row["known"], most, self.pace, False)
                 finally:
-                    usage = model.usage
+                    usage = model.usage | {"answered": model._answered}
         except (ChatError, OSError) as error:
             problem = str(error)
         packed = None if answers is None else _packed(pa.Table.from_pandas(_whole(answers), schema=_ANSWERED, preserve_index=False))
         return {"shard": row["shard"], "answers": packed, "problem": problem, "usage": json.dumps(usage)}
 
 # %% ../nbs/06b_clusters.ipynb #67c0a0f7
-def _rows(personas: pd.DataFrame, numbers: np.ndarray, study: _Study, model: ChatModel) -> list[pa.Table]:
-    "One table of one row per shard that has people."
-    texts, sizes = _with_text(personas), np.bincount(numbers)
+def _rows(personas: pd.DataFrame, numbers: np.ndarray, study: _Study, model: ChatModel, left: list[int]) -> Iterator[pa.Table]:
+    "One table of one row per shard that is left to ask; made one by one, so that no more than one stands here."
+    sizes = np.bincount(numbers)
     limits = {name: _shares(getattr(model, name), sizes) for name in ("max_requests", "max_cost")}
-    tables = []
-    for shard in np.flatnonzero(sizes).tolist():
-        people = texts.loc[numbers == shard, [c for c in _SENT if c in texts]]
+    for shard in left:
+        people = _with_text(personas[numbers == shard])
+        people = people[[c for c in _SENT if c in people]]
         row = {"shard": shard, "people": _packed(pa.Table.from_pandas(people, preserve_index=False)), "known": _known(people, study, model)}
         row |= {name: share[shard] for name, share in limits.items()}
-        tables.append(pa.Table.from_pylist([row], schema=pa.schema([
-            ("shard", pa.int64()), ("people", pa.binary()), ("known", pa.list_(pa.string())), ("max_requests", pa.int64()), ("max_cost", pa.float64())])))
-    return tables
+        yield pa.Table.from_pylist([row], schema=pa.schema([
+            ("shard", pa.int64()), ("people", pa.binary()), ("known", pa.list_(pa.string())), ("max_requests", pa.int64()), ("max_cost", pa.float64())]))
 
 # %% ../nbs/06b_clusters.ipynb #810283ce
 def _frame(personas: pd.DataFrame, numbers: np.ndarray, parts: dict[int, pa.Table], model: ChatModel, study: _Study) -> pd.DataFrame:
@@ -365,15 +365,21 @@ def _quiet(ray: Any) -> Iterator[None]:
         log.setLevel(before[2])
 
 # %% ../nbs/06b_clusters.ipynb #0e466bc5
-def _handed_out(ray: Any, rows: list[pa.Table], study: _Study) -> Iterator[dict[str, Any]]:
+def _handed_out(ray: Any, rows: Iterator[pa.Table], study: _Study) -> Iterator[dict[str, Any]]:
     "The shards as they come back."
     workers = ray.data.ActorPoolStrategy(size=study.workers)
     cpus = max(0.01, min(1.0, int(100 * ray.cluster_resources().get("CPU", 1) / study.workers) / 100))
-    asked = ray.data.from_arrow(rows).map_batches(_Worker, fn_constructor_kwargs={"study": study}, batch_size=1, batch_format="pyarrow",
+    asked = ray.data.from_arrow_refs([ray.put(row) for row in rows]).map_batches(_Worker, fn_constructor_kwargs={"study": study}, batch_size=1, batch_format="pyarrow",
                                                   compute=workers, num_cpus=cpus)
     with _quiet(ray):
         for batch in asked.iter_batches(batch_size=1, batch_format="pyarrow", prefetch_batches=0):
             yield from batch.to_pylist()
+
+# %% ../nbs/06b_clusters.ipynb #585a6128
+def _about(personas: pd.DataFrame, survey: Any, model: ChatModel, how: _How, shards: int, parts: int) -> dict[str, Any]:
+    "What the answers in a folder depend on, and how many files there will be."
+    described = _described(_Asking(personas, survey, model, **how), 0)
+    return {k: v for k, v in described.items() if k != "part"} | {"shards": shards, "parts": parts}
 
 # %% ../nbs/06b_clusters.ipynb #585a6127
 def ask_ray(personas: pd.DataFrame, survey: Survey | Item, model: ChatModel, folder: str | os.PathLike, *, workers: int | None = None,
@@ -394,7 +400,8 @@ def ask_ray(personas: pd.DataFrame, survey: Survey | Item, model: ChatModel, fol
     shards : int, optional
         Parts into which the personas are split; by default 8 per worker. A folder keeps its number.
     out : path, optional
-        Write the answers of each shard to a Parquet file in this folder as they come, for studies larger than memory.
+        Write the answers of each shard to a Parquet file in this folder as they come, for studies larger than memory. Shards that are
+        finished there are not asked again; the folder of another call is refused, by what differs.
 
     Returns
     -------
@@ -406,16 +413,20 @@ def ask_ray(personas: pd.DataFrame, survey: Survey | Item, model: ChatModel, fol
     ChatError
         If shards were not finished (endpoint unusable, limits spent). The others are; the same call goes on from there.
     ValueError, TableError, ModuleNotFoundError
-        As in `ask`; if the model was given a key; if the folder was split otherwise; if Ray is not installed.
+        As in `ask`; if the model was given a key; if a folder was split otherwise, or holds the answers of another call; if Ray is not
+        installed.
     """
     none = ask(check(personas, "personas").head(0), survey, model, **how)  # what is wrong is said before anything starts
     _check_no_key(model)
-    folder, out = Path(folder).absolute(), None if out is None else Path(out)
+    folder, out = Path(folder).expanduser().absolute(), None if out is None else Path(out).expanduser()
     if personas.empty:
         return none if out is None else out
     with _cluster(workers) as ray:
         count = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
-        numbers = shard_numbers(personas, _split(folder, shards, min(8 * count, len(personas))))
+        number = _split(folder, shards, min(8 * count, len(personas)))
+        numbers = shard_numbers(personas, number)
+        if out is not None:
+            _claim(out, _about(personas, survey, model, how, number, len(np.unique(numbers))))
         study = _study(model, survey, how, folder, count)
         parts = _collected(ray, study, personas, numbers, model, out, progress)
     return _frame(personas, numbers, parts, model, study) if out is None else out
@@ -426,12 +437,14 @@ def _collected(ray: Any, study: _Study, personas: pd.DataFrame, numbers: np.ndar
     "The answers by shard, unless they go to files."
     parts: dict[int, pa.Table] = {}
     problems: dict[int, str] = {}
-    rows, done, answered, bar = _rows(personas, numbers, study, model), 0, 0, _Progress(model._usage, progress)
-    bar.expect(len(personas) * len(study.survey) * study.how.get("draws", 1))
-    for told in _handed_out(ray, rows, study):
+    left, per_person = _left(numbers, out), len(study.survey) * study.how.get("draws", 1)
+    done, answered, bar = 0, 0, _Progress(model._usage, progress)
+    bar.expect(len(personas) * per_person)
+    bar.skip(int((~np.isin(numbers, left)).sum()) * per_person)
+    for told in _handed_out(ray, _rows(personas, numbers, study, model, left), study) if left else ():
         usage, shard, done = json.loads(told["usage"]), told["shard"], done + (told["problem"] is None)
         _count(model, usage)
-        answered += usage.get("sent", 0) - usage.get("failed", 0)
+        answered += usage.get("answered", 0)
         if told["problem"] is not None:
             problems[shard] = told["problem"]
             if not (done or answered) and len(problems) >= 2 * study.workers:  # nobody gets anywhere
@@ -443,13 +456,22 @@ def _collected(ray: Any, study: _Study, personas: pd.DataFrame, numbers: np.ndar
             parts[shard] = part
         else:
             people = personas[numbers == shard]
-            write(_frame(people, np.zeros(len(people), int), {0: part}, model, study), out / f"answers-{shard:05d}.parquet", "answers")
+            write(_frame(people, np.zeros(len(people), int), {0: part}, model, study), _part_path(out, shard), "answers")
     bar.close()
     if problems:
         first = min(problems)
-        raise ChatError(f"{len(rows) - done} of {len(rows)} shards are not finished; shard {first}: {problems[first]}"
+        raise ChatError(f"{len(left) - done} of {len(left)} shards are not finished; shard {first}: {problems[first]}"
                         f" (what was answered is stored in {study.folder}; the same call goes on from there)")
     return parts
+
+# %% ../nbs/06b_clusters.ipynb #97af6c46
+def _part_path(out: Path, shard: int) -> Path:
+    return out / f"answers-{shard:05d}.parquet"
+
+
+def _left(numbers: np.ndarray, out: Path | None) -> list[int]:
+    "Shards that are not finished in the folder."
+    return [s for s in np.unique(numbers).tolist() if out is None or not _finished(_part_path(out, s), ())]
 
 # %% ../nbs/06b_clusters.ipynb #97c4ccbf
 def _count(model: ChatModel, usage: dict[str, float]) -> None:

@@ -21,7 +21,7 @@ from typing import Any, TypedDict, Unpack, overload
 import numpy as np
 import pandas as pd
 
-from .chat import ChatModel, Request, _Call, _expected, _key, _resolve, _run, _statuses, _store_get
+from .chat import ChatModel, Request, _again, _Call, _expected, _key, _resolve, _run, _statuses, _store_get
 from .personas import prompt, render, tier_attributes
 from persona_kit.replies import (
     LETTERS, _bare, _json_text, option_probabilities, parse_choice, parse_distribution, parse_multiple, parse_number, parse_text,
@@ -196,8 +196,9 @@ def ask(personas: pd.DataFrame, survey: Survey | Item, model: ChatModel, *, mode
         From probabilities take a seeded draw, or the largest (of equal ones a drawn one).
     coder, codings
         In mode "open" the model that sorts the answers (by default the same), and how often: each time with the options in another order.
-    retry : str or collection of str
-        Ask anew, once, what is stored and was read as one of these statuses: refusal, invalid, truncated, filtered. The old reply is kept.
+    retry : str, collection of str or dict from str to int
+        Ask anew what is stored and was read as one of these statuses: refusal, invalid, truncated, filtered. Each is asked anew once, or as often
+        as the dict says, in all calls together; a call that was killed goes on. The old reply is kept; the new one counts.
     out, part : path, int; optional
         A folder for answers too many for one frame, and personas per Parquet file in it. The same call goes on where one was stopped.
     progress : bool, optional
@@ -507,8 +508,8 @@ _Steps = Generator[_Step, list[dict | None], None]
 def _steps(job: _Job, places: list[int]) -> _Steps:
     mode, again = job.study.mode, job.study.again
     name = {"reason": "reasoning", "open": "text"}.get(mode, "answer")
-    wrong = {"reason": lambda at, row: row["reply"]["status"] in again and not _thought(row["reply"]),
-             "open": lambda at, row: _read_text(job.rows[places[at]][1], row["reply"])["status"] in again}
+    wrong = {"reason": lambda at, row: _again(again, row["reply"]["status"], row) and not _thought(row["reply"]),
+             "open": lambda at, row: _again(again, _read_text(job.rows[places[at]][1], row["reply"])["status"], row)}
     rows = yield _Step(name, (_opening(job, i) for i in places), wrong.get(mode) or _unsatisfactory(job, places))
     first = {i: row for i, row in zip(places, rows, strict=True) if row is not None}
     if mode == "open":
@@ -521,7 +522,7 @@ def _steps(job: _Job, places: list[int]) -> _Steps:
 
 
 def _unsatisfactory(job: _Job, places: list[int]) -> Callable[[int, dict], bool]:
-    return lambda at, row: _read(job, places[at], row["reply"])["status"] in job.study.again
+    return lambda at, row: _again(job.study.again, _read(job, places[at], row["reply"])["status"], row)
 
 # %% ../nbs/06_simulation.ipynb #f421e8a7
 def _conclude(job: _Job, first: dict[int, dict]) -> _Steps:
@@ -544,7 +545,7 @@ def _code(job: _Job, first: dict[int, dict]) -> _Steps:
     ks, places = range(job.study.codings), list(texts)
     numbered = [(i, k) for i in places for k in ks]
     rows = yield _Step("coding", (_coding(job, i, k, texts[i]) for i, k in numbered),
-                       lambda at, row: _coded(job, *numbered[at], row)[1] in job.study.again, coder=True)
+                       lambda at, row: _again(job.study.again, _coded(job, *numbered[at], row)[1], row), coder=True)
     for i in set(first) - set(places):
         _take(job, i, first[i])
     for n, i in enumerate(places):
@@ -670,7 +671,7 @@ async def _opened(study: _Study, call: _Call) -> AsyncIterator[None]:
 
 async def _answer(study: _Study, call: _Call, out: str | os.PathLike | None, part: int) -> pd.DataFrame | Path:
     if out is not None:
-        return await _to_folder(study, call, Path(out), part)
+        return await _to_folder(study, call, Path(out).expanduser(), part)
     people = len(study.personas)
     said: list[tuple] = []
     async with _opened(study, call), contextlib.aclosing(_in_turn(study, call, study.spans(0, people))) as spans:
@@ -697,6 +698,7 @@ async def _to_folder(study: _Study, call: _Call, folder: Path, part: int) -> Pat
         async for (_, stop), rows in answered:
             said += rows
             if call.interrupted:
+                call.kept = f"{len(parts) - len(todo)} of {len(parts)} parts are finished in {folder}"
                 break
             if stop == todo[0][2]:
                 path, start, _ = todo.pop(0)
@@ -1004,7 +1006,7 @@ def _made(job: _Job) -> list[tuple[str, list[Request]]]:
 
 # %% ../nbs/06_simulation.ipynb #a5c4000f
 def _expected_steps(job: _Job) -> list[tuple[str, list[Request], int, ChatModel, float]]:
-    "The steps of a plan: name, known requests, how many there will be at most, model, likely length of the unknown ones."
+    "The steps of a plan: name, known requests, how many there will be at most, model, likely tokens of the prompts of the unknown ones."
     study, known = job.study, dict[str, list[Request]]()
     for name, some in _made(job):
         known[name] = known.get(name, []) + some
@@ -1017,7 +1019,7 @@ def _expected_steps(job: _Job) -> list[tuple[str, list[Request], int, ChatModel,
 
 
 def _likely(job: _Job) -> float:
-    "Characters of a request in a conversation in which every item was asked, over the items, for up to 20 interviews."
+    "Tokens of a prompt, by the same estimate, in a conversation in which every item was asked, over the items, for up to 20 interviews."
     sizes = []
     for p, d in list(job.talks)[:20]:
         turns: list = []
@@ -1025,7 +1027,7 @@ def _likely(job: _Job) -> float:
             i = (p * len(job.items) + k) * job.study.draws + d
             fields = _fields(job, i, item, _task(job.study, item))
             messages = job.study.template.messages(job.texts[p], [*turns, (fields, [])])
-            sizes.append(sum(len(m["content"]) for m in messages))
+            sizes.append(sum(len(m["content"]) for m in messages) // 3 + 10 * len(messages))
             turns.append((fields, [{"role": "assistant", "content": "A" if item.kind != "text" and job.study.mode != "open" else "A" * 200}]))
     return float(np.mean(sizes)) if sizes else 0.0
 
@@ -1044,7 +1046,7 @@ def plan(personas: pd.DataFrame, survey: Survey | Item, model: ChatModel, *, pri
     -------
     DataFrame
         One row per step (modes "reason" and "open" have two) and one for the total: `requests`, `stored` (of them), `to_send`, `prompt_tokens`
-        and `completion_tokens` of what is to be sent, `cost` (NaN without prices), `basis` ("stored replies", or "at most"), `unknown`: how many
+        and `completion_tokens` of what is to be sent, `cost` (NaN without prices), `basis` ("stored replies", or "estimate"), `unknown`: how many
         of the requests follow from answers that are not stored yet. With rules these are the most that can come: some may be skipped.
 
     Raises
@@ -1058,7 +1060,7 @@ def plan(personas: pd.DataFrame, survey: Survey | Item, model: ChatModel, *, pri
     spent = zip(frame["prompt_tokens"], frame["completion_tokens"], each, strict=True)
     frame["cost"] = [np.nan if price is None else (asked * price[0] + said * price[1]) / 1e6 for asked, said, price in spent]
     total = frame[["requests", "stored", "to_send", "unknown", "prompt_tokens", "completion_tokens"]].sum().to_dict()
-    basis = frame["basis"].iloc[0] if frame["basis"].nunique() == 1 else "at most"
+    basis = frame["basis"].iloc[0] if frame["basis"].nunique() == 1 else "estimate"
     whole = {"step": "total", **total, "basis": basis, "cost": frame["cost"].sum(min_count=1)}
     frame = pd.concat([frame, pd.DataFrame([whole])], ignore_index=True)
     return frame[["step", "requests", "stored", "to_send", "prompt_tokens", "completion_tokens", "cost", "basis", "unknown"]].astype(
@@ -1066,24 +1068,21 @@ def plan(personas: pd.DataFrame, survey: Survey | Item, model: ChatModel, *, pri
 
 # %% ../nbs/06_simulation.ipynb #fa9bb2cf
 def _step(name: str, known: list[Request], expected: int, model: ChatModel, likely: float = 0.0) -> dict[str, Any]:
-    "One row of the plan; `expected` requests are made in the end, of which some cannot be known before others are answered (`likely` characters long)."
+    "One row of the plan; `expected` requests are made in the end, of which some cannot be known before others are answered (of `likely` tokens)."
     resolved = {_key(r): r for r in (_resolve(request, model.id, model.defaults) for request in known)}
     found = _store_get(model.store, list(resolved), ("request_key", "usage"))
-    used = [(sum(len(str(m["content"])) for m in resolved[k]["messages"]), row["usage"]) for k, row in found.items()]
-    counted = [(size, u["prompt_tokens"], u["completion_tokens"]) for size, u in used if u.get("prompt_tokens") and u.get("completion_tokens") is not None]
-    todo = [r for k, r in resolved.items() if k not in found]
-    requests = len(resolved) + expected - len(known)
+    used = [(_expected(resolved[k])[0], row["usage"]) for k, row in found.items()]
+    counted = [(guess, u["prompt_tokens"], u["completion_tokens"]) for guess, u in used if u.get("prompt_tokens") and u.get("completion_tokens") is not None]
+    guesses = [_expected(r) for k, r in resolved.items() if k not in found]
+    requests, unknown = len(resolved) + expected - len(known), expected - len(known)
     to_send = requests - len(found)
-    sizes = [sum(len(str(m["content"])) for m in r["messages"]) for r in todo]
-    size = float(np.mean(sizes)) if sizes else float(np.mean([c[0] for c in counted])) if counted else 0.0
-    unknown = expected - len(known)
+    prompt = float(np.mean([g[0] for g in guesses])) if guesses else float(np.mean([c[0] for c in counted])) if counted else 0.0
     if likely and to_send:
-        size = (sum(sizes) + unknown * likely) / max(1, len(sizes) + unknown)
+        prompt = (sum(g[0] for g in guesses) + unknown * likely) / max(1, len(guesses) + unknown)
     if len(counted) >= 5:
-        per_character = sum(c[1] for c in counted) / sum(c[0] for c in counted)
+        prompt *= sum(c[1] for c in counted) / sum(c[0] for c in counted)
         reply, basis = float(np.mean([c[2] for c in counted])), "stored replies"
     else:
-        per_character, basis = 0.25, "at most"
-        reply = float(np.mean([_expected(r)[1] for r in todo])) if todo else 32.0
-    return {"step": name, "requests": requests, "stored": len(found), "to_send": to_send, "unknown": unknown, "prompt_tokens": round(to_send * size * per_character),
+        reply, basis = float(np.mean([g[1] for g in guesses])) if guesses else 32.0, "estimate"
+    return {"step": name, "requests": requests, "stored": len(found), "to_send": to_send, "unknown": unknown, "prompt_tokens": round(to_send * prompt),
             "completion_tokens": round(to_send * reply), "basis": basis}

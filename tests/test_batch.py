@@ -1,7 +1,10 @@
 """Batches: files in and out, an endpoint with a queue, interruptions, garbage, and the same store as live requests."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -9,7 +12,7 @@ import pytest
 
 from persona_kit import batch
 from persona_kit.batch import collect, from_batch, submit, to_batch
-from persona_kit.chat import ChatModel, Request
+from persona_kit.chat import ChatError, ChatModel, Request
 from persona_kit.population import us_adults
 from persona_kit.simulation import ask, plan, requests
 from persona_kit.surveys import presidential_election
@@ -69,6 +72,9 @@ class Queue(BaseHTTPRequestHandler):
             )
         made = f"batch_{len(box.batches)}"
         box.batches[made] = json.loads(body)["input_file_id"]
+        if box.deaf:
+            box.deaf, self.close_connection = False, True
+            return None
         return self.send(self.about(made, "validating"))
 
     def about(self, name, status, **files):
@@ -84,12 +90,21 @@ class Queue(BaseHTTPRequestHandler):
 
     def do_GET(self):
         box = self.server
+        if self.path.split("?")[0].endswith("/batches"):
+            if not box.lists:
+                return self.send({"error": {"message": "no such path"}}, 404)
+            return self.send({"object": "list", "data": [self.about(name, "validating") for name in box.batches], "has_more": False})
         if "/content" in self.path:
+            if self.path.split("/")[-2] not in box.files:
+                return self.send({"error": {"message": "no such file"}}, 404)
             return self.send(box.files[self.path.split("/")[-2]])
         name = self.path.split("/")[-1]
         sent = [json.loads(text) for text in box.files[box.batches[name]].decode().splitlines() if text.startswith("{")]
         if box.fate == "in_progress":
             return self.send(self.about(name, "in_progress"))
+        if box.fate == "invalid":
+            errors = [{"code": "token_limit_exceeded", "message": "Enqueued token limit reached", "line": None, "param": None}]
+            return self.send(self.about(name, "failed", errors={"object": "list", "data": errors}))
         good = sent if box.fate == "completed" else sent[: len(sent) // 2]
         box.files["out" + name] = "\n".join(answer(line, line["body"]["messages"][-1]["content"]) for line in reversed(good)).encode()
         box.files["err" + name] = "\n".join(
@@ -105,7 +120,7 @@ class Queue(BaseHTTPRequestHandler):
 def queue(monkeypatch):
     monkeypatch.setenv("PERSONA_KIT_API_KEY", "secret-key-123")
     box = ThreadingHTTPServer(("127.0.0.1", 0), Queue)
-    box.files, box.batches, box.fate = {}, {}, "completed"
+    box.files, box.batches, box.fate, box.deaf, box.lists = {}, {}, "completed", False, True
     threading.Thread(target=box.serve_forever, daemon=True).start()
     box.url = f"http://127.0.0.1:{box.server_address[1]}/v1"
     yield box
@@ -271,7 +286,7 @@ def test_a_plan_of_two_steps_and_its_measure(tmp_path):
     people, ballot = us_adults().sample(n=20, seed=1), presidential_election()
     model = ChatModel("m", base_url="http://a/v1", store=tmp_path / "s")
     told = plan(people, ballot, model, mode="reason", prices=(1.0, 10.0)).set_index("step")
-    assert told["to_send"].to_dict() == {"reasoning": 60, "answer": 60, "total": 120} and set(told["basis"]) == {"at most"}
+    assert told["to_send"].to_dict() == {"reasoning": 60, "answer": 60, "total": 120} and set(told["basis"]) == {"estimate"}
     total = told.loc["total"]
     assert total["completion_tokens"] == 60 * 200 + told.loc["answer", "completion_tokens"]
     assert total["cost"] == pytest.approx((total["prompt_tokens"] + 10 * total["completion_tokens"]) / 1e6)
@@ -282,3 +297,137 @@ def test_a_plan_of_two_steps_and_its_measure(tmp_path):
     told = plan(people, ballot, model).iloc[-1]
     assert told[["requests", "stored", "to_send", "completion_tokens", "basis"]].tolist() == [60, 30, 30, 30, "stored replies"]
     assert told["prompt_tokens"] == pytest.approx(30 * 90, rel=0.05)
+
+
+def test_why_a_batch_was_given_up_and_the_way_out(tmp_path, queue):
+    model = ChatModel("m", base_url=queue.url, store=tmp_path / "s")
+    to_batch(prompts(4), model, tmp_path / "b")
+    submit(tmp_path / "b", model)
+    queue.fate = "invalid"
+    words = r"part-0001: the batch is failed \(Enqueued token limit reached\); 4 of its requests have no reply\. submit hands"
+    with pytest.warns(UserWarning, match=words):
+        told = collect(tmp_path / "b", model).iloc[0]
+    assert told[["status", "stored", "reason"]].tolist() == ["failed", 0, "Enqueued token limit reached"]
+    model.store.put([])
+    queue.fate = "completed"
+    status = submit(tmp_path / "b", model)
+    assert status["part"].tolist() == ["part-0001", "part-0002"] and status["again"].tolist()[0] == "part-0002" and len(queue.batches) == 2
+    assert submit(tmp_path / "b", model)["batch"].nunique() == 2 == len(queue.batches)         # once
+    assert collect(tmp_path / "b", model)["stored"].tolist() == [4, 4]
+
+
+def test_what_expired_is_handed_in_again_and_only_that(tmp_path, queue):
+    model = ChatModel("m", base_url=queue.url, store=tmp_path / "s")
+    to_batch(prompts(10), model, tmp_path / "b")
+    submit(tmp_path / "b", model)
+    queue.fate = "expired"
+    assert "too late" in collect(tmp_path / "b", model)["reason"][0]
+    queue.fate = "completed"
+    submit(tmp_path / "b", model)
+    assert len(lines(tmp_path / "b" / "part-0002.jsonl")) == 5
+    assert collect(tmp_path / "b", model)["stored"].tolist() == [10, 5] and model.complete(prompts(10))["stored"].all()
+
+
+def test_a_part_that_cannot_be_read_keeps_none_from_being_stored(tmp_path, queue, monkeypatch):
+    monkeypatch.setattr(batch, "MOST_REQUESTS", 2)
+    model = ChatModel("m", base_url=queue.url, store=tmp_path / "s")
+    to_batch(prompts(6), model, tmp_path / "b")
+    submit(tmp_path / "b", model)
+    (tmp_path / "b" / "part-0001.requests.jsonl").write_text("{")
+    with pytest.raises(ValueError, match=r"part-0001.* cannot be read.*2 of 3 parts are stored\. Write what is missing anew with to_batch"):
+        collect(tmp_path / "b", model)
+    assert len(model.store) == 4
+
+
+def test_a_part_that_cannot_be_fetched_keeps_none_from_being_stored(tmp_path, queue, monkeypatch):
+    monkeypatch.setattr(batch, "MOST_REQUESTS", 2)
+    model = ChatModel("m", base_url=queue.url, store=tmp_path / "s")
+    to_batch(prompts(6), model, tmp_path / "b")
+    submit(tmp_path / "b", model)
+    state = json.loads((tmp_path / "b" / "state.json").read_text())
+    (tmp_path / "b" / "state.json").write_text(json.dumps(state | {"part-0001": state["part-0001"] | {"batch": "batch_9"}}))
+    queue.batches["batch_9"] = "out"                                    # its file is gone
+    queue.files["out"] = b""
+    real = batch._answer
+
+    def answer_(model, method, *arguments, **more):
+        if arguments == ("batch_9",):
+            raise ChatError("HTTP 500: out of luck")
+        return real(model, method, *arguments, **more)
+
+    monkeypatch.setattr(batch, "_answer", answer_)
+    with pytest.raises(ChatError, match="part-0001: HTTP 500: out of luck; what could be fetched is stored"):
+        collect(tmp_path / "b", model)
+    assert len(model.store) == 4
+
+
+@pytest.mark.parametrize("function", [submit, collect])
+def test_a_batch_whose_name_never_came_is_found_again(tmp_path, queue, function):
+    model = ChatModel("m", base_url=queue.url, store=tmp_path / "s")
+    to_batch(prompts(4), model, tmp_path / "b")
+    queue.deaf = True                                                   # it makes the batch and hangs up
+    with pytest.raises(ChatError):
+        submit(tmp_path / "b", model)
+    assert json.loads((tmp_path / "b" / "state.json").read_text())["part-0001"]["asked_for"] and len(queue.batches) == 1
+    function(tmp_path / "b", ChatModel("m", base_url=queue.url, store=tmp_path / "s"))
+    assert len(queue.batches) == 1 and collect(tmp_path / "b", model)["stored"].tolist() == [4]
+
+
+def test_an_endpoint_that_lists_nothing_is_asked_by_the_user(tmp_path, queue):
+    model = ChatModel("m", base_url=queue.url, store=tmp_path / "s")
+    to_batch(prompts(4), model, tmp_path / "b")
+    queue.deaf, queue.lists = True, False
+    with pytest.raises(ChatError):
+        submit(tmp_path / "b", model)
+    words = r'not known whether part-0001 was handed in before.* remove "asked_for" of part-0001 from .*state\.json'
+    with pytest.raises(ChatError, match=words):
+        submit(tmp_path / "b", model)
+    assert len(queue.batches) == 1
+
+
+def test_two_who_hand_in_at_once_hand_in_once(tmp_path, queue):
+    model = ChatModel("m", base_url=queue.url, store=tmp_path / "s")
+    to_batch(prompts(4), model, tmp_path / "b")
+    code = f"""
+import sys
+from persona_kit.batch import submit
+from persona_kit.chat import ChatError, ChatModel
+sys.stdout.write("ready\\n"); sys.stdout.flush(); sys.stdin.readline()
+try:
+    submit({str(tmp_path / "b")!r}, ChatModel("m", base_url={queue.url!r}, store=False))
+except ChatError as e:
+    print(e)
+"""
+    crowd = [subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    assert [p.stdout.readline() for p in crowd] == ["ready\n"] * 3
+    for p in crowd:
+        p.stdin.write("\n")
+        p.stdin.flush()
+    said = [p.communicate(timeout=60)[0] for p in crowd]
+    assert len(queue.batches) == 1 and all(not s or "works on" in s for s in said), said
+    assert not list((tmp_path / "b").glob("lock*"))
+
+
+def test_a_lock_is_worth_what_its_process_is(tmp_path, queue):
+    model = ChatModel("m", base_url=queue.url, store=tmp_path / "s")
+    to_batch(prompts(4), model, tmp_path / "b")
+    lock = tmp_path / "b" / "lock"
+    with batch._locked(tmp_path / "b"), pytest.raises(ChatError, match=rf"another process \({os.getpid()} .* works on .*remove .*lock"):
+        submit(tmp_path / "b", model)
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    lock.write_text(lock_text := f"{gone.pid} {batch.socket.gethostname()}")
+    assert submit(tmp_path / "b", model)["status"].tolist() == ["validating"] and not lock.exists()
+    lock.write_text(lock_text.split()[0] + " another-machine")
+    with pytest.raises(ChatError, match="another-machine"):
+        collect(tmp_path / "b", model)
+
+
+def test_a_batch_says_what_was_left_out(tmp_path):
+    model = ChatModel("m", base_url="http://a/v1", store=tmp_path / "s")
+    model._unsupported.add("seed")
+    (path,) = to_batch(prompts(2), model, tmp_path / "b")
+    assert all("seed" not in line["body"] for line in lines(path))
+    (tmp_path / "b" / "part-0001.output.jsonl").write_text("\n".join(answer(x) for x in lines(path)))
+    from_batch(tmp_path / "b", model)
+    assert model.store.to_frame()["dropped"].tolist() == ["seed"] * 2

@@ -29,6 +29,7 @@ COLUMNS = [
     "seconds",
     "stored",
     "created",
+    "dropped",
 ]
 ANSWER = {
     "type": "object",

@@ -21,7 +21,7 @@ from persona_kit.clusters import ask_ray, ask_shard, merge_stores, shard_numbers
 from persona_kit.population import us_adults
 from persona_kit.simulation import ask
 from persona_kit.surveys import Item, Survey, presidential_election
-from persona_kit.tables import TableError
+from persona_kit.tables import TableError, read
 
 SCALE = Item("scale", "How much?", ["little", "some", "much", "all"], values=[1, 2, 3, 4], refusals=["Refused"])
 SURVEY = Survey([*presidential_election(2016), SCALE])
@@ -231,7 +231,12 @@ def test_ray_gives_the_table_of_one_process(tmp_path, people, oracle, cluster, h
 
     given, handed_out, told = [], clusters._handed_out, []
     monkeypatch.setattr(collector, "query_prometheus_counter", told.append)  # Ray Data measures itself for its makers unless told not to
-    monkeypatch.setattr(clusters, "_handed_out", lambda ray, rows, study: given.append((rows, study)) or handed_out(ray, rows, study))
+
+    def noted(ray, rows, study):
+        given.append((rows := list(rows), study))
+        return handed_out(ray, iter(rows), study)
+
+    monkeypatch.setattr(clusters, "_handed_out", noted)
     oracle.broken = True  # some requests fail, and their rows say so
     whole = ask(people, SURVEY, model(oracle), progress=False, **how)
     sent = len(oracle.seen)
@@ -338,3 +343,31 @@ def test_an_endpoint_that_cannot_be_used_ends_it(tmp_path, people, cluster):
     closed = ChatModel("oracle", base_url="http://127.0.0.1:9/v1", store=False, retries=0)
     with pytest.raises(ChatError, match=r"12 of 12 shards are not finished; shard \d+: .*cannot connect"):
         ask_ray(people, SURVEY, closed, tmp_path / "s", workers=2, shards=12, progress=False)
+
+
+def test_a_folder_of_answers_belongs_to_one_call(tmp_path, people, oracle, cluster):
+    how = {"workers": 2, "shards": 5, "out": tmp_path / "a", "progress": False}
+    folder = ask_ray(people, SURVEY, model(oracle), tmp_path / "s", **how)
+    whole = ask(people, SURVEY, model(oracle), progress=False)
+    told, sent = read(folder, "answers"), len(oracle.seen)
+    assert len(told) == len(whole) and set(told["request_key"].dropna()) == set(whole["request_key"].dropna())
+    done = {p.name: p.stat().st_mtime_ns for p in folder.glob("*.parquet")}
+    ask_ray(people, SURVEY, model(oracle), tmp_path / "s", **how)
+    assert {p.name: p.stat().st_mtime_ns for p in folder.glob("*.parquet")} == done and len(oracle.seen) == sent
+    for change, words in ((dict(seed=9), "other seed"), (dict(draws=2), "other draws"), (dict(mode="probability"), "other mode")):
+        with pytest.raises(ValueError, match=words):
+            ask_ray(people, SURVEY, model(oracle), tmp_path / "s", **how, **change)
+    others = ((people.assign(age=30), SURVEY, model(oracle), "other personas"), (people, SURVEY[:1], model(oracle), "other survey"),
+              (people, SURVEY, model(oracle, temperature=0.1), "other settings"))
+    for who, what, of, words in others:
+        with pytest.raises(ValueError, match=words):
+            ask_ray(who, what, of, tmp_path / "s", **how)
+    with pytest.raises(ValueError, match="other shards"):
+        ask_ray(people, SURVEY, model(oracle), tmp_path / "t", **how | {"shards": 4})
+    assert len(oracle.seen) == sent
+
+
+def test_shards_are_made_one_by_one(people, oracle, tmp_path):
+    study = clusters._study(model(oracle), SURVEY, {}, tmp_path, 2)
+    rows = clusters._rows(people, shard_numbers(people, 4), study, model(oracle), [0, 2])
+    assert iter(rows) is rows and [t["shard"][0].as_py() for t in rows] == [0, 2]

@@ -304,7 +304,8 @@ def test_an_interrupt_returns_what_is_there(server, tmp_path):
     done = run(FRAME, url, store, 1)
     assert done.returncode == 0, done.stderr
     kept = len(ReplyStore(store))
-    assert f"'ok': {kept}" in done.stdout and f"'error': {240 - kept}" in done.stdout and 20 <= kept < 200
+    assert f"'ok': {kept}" in done.stdout and f"'error': {240 - kept}" in done.stdout
+    assert 16 <= kept < 200                          # of the twenty that were sent four may be under way
     assert "['interrupted; the same call goes on from here']" in done.stdout
     assert done.stderr.count("UserWarning: interrupted after") == 1 and "Traceback" not in done.stderr
     m = model(url, store=store)
@@ -373,7 +374,7 @@ def test_a_cancelled_coroutine_keeps_its_replies(server):
             await task
 
     asyncio.run(main())
-    assert 20 <= len(m.store) < 400 and m._under_way == 0
+    assert 16 <= len(m.store) < 400 and m._under_way == 0
 
 
 def test_warnings_are_not_raised_without_need(server):
