@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtr, stdtrit
 
 from .tables import TableError, row_seeds
 
@@ -300,6 +301,24 @@ def resample(strata: Iterable, n_boot: int = 1000, seed: int = 0) -> np.ndarray:
             drawn = rng.multinomial(n - 1, np.full(n, 1 / n), size=n_boot)
             weights[:, place] = drawn * (n / (n - 1))
     return weights
+
+# %% ../nbs/07_alignment.ipynb #5b07a1c2
+def _skewed_ends(draws: np.ndarray, estimate: np.ndarray, influence: np.ndarray, strata: Iterable, ci: float) -> tuple[np.ndarray, np.ndarray]:
+    "Ends of the intervals of smooth estimates: replicates are n_boot × rows, influence (what each person adds) is persons × rows."
+    codes, known = pd.factorize(pd.Series(list(strata), dtype=object), use_na_sentinel=False)
+    alone = np.bincount(codes, minlength=len(known)) == 1
+    codes = np.unique(np.where(alone[codes], len(known), codes), return_inverse=True)[1]
+    size = np.bincount(codes)
+    means = np.array([np.bincount(codes, column) / size for column in influence.T]).T.reshape(len(size), influence.shape[1])
+    u = influence - means[codes]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        a = np.clip(np.nan_to_num((u**3).sum(0) / (6 * (u**2).sum(0) ** 1.5)), -0.2, 0.2)
+    z = stdtrit(max(len(codes) - len(size), 1), (1 + ci) / 2) * np.array([[-1.0], [1.0]])
+    place = ndtr(a + (a + z) / (1 - a * (a + z))) * (len(draws) - 1)
+    ordered, below = np.sort(draws, axis=0), np.floor(place).astype(int)
+    ends = [np.take_along_axis(ordered, np.minimum(below + step, len(draws) - 1), 0) for step in (0, 1)]
+    low, high = ends[0] + (place - below) * (ends[1] - ends[0])
+    return np.where(np.isfinite(estimate), low, np.nan), np.where(np.isfinite(estimate), high, np.nan)
 
 # %% ../nbs/07_alignment.ipynb #7d2c07a8
 def _replicates(tally: "_Tally", drawn: "_Drawn", seed: int) -> np.ndarray:
