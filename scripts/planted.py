@@ -1,6 +1,6 @@
 """Planted against recovered: does each diagnostic find what was planted in a respondent with known truth, and how often does its interval?
 
-    python scripts/planted.py                        every diagnostic (about 25 minutes on one core; goes on where it stopped)
+    python scripts/planted.py                        every diagnostic (goes on where it stopped)
     python scripts/planted.py retest spread          some of them
     python scripts/planted.py --runs 200 --out x.csv a quicker look, elsewhere
     python scripts/planted.py retest --again         anew
