@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtr, ndtri, stdtrit
 
 from .tables import TableError, row_seeds
 
@@ -300,6 +301,24 @@ def resample(strata: Iterable, n_boot: int = 1000, seed: int = 0) -> np.ndarray:
             drawn = rng.multinomial(n - 1, np.full(n, 1 / n), size=n_boot)
             weights[:, place] = drawn * (n / (n - 1))
     return weights
+
+# %% ../nbs/07_alignment.ipynb #5b07a1c2
+def _skewed_ends(draws: np.ndarray, estimate: np.ndarray, influence: np.ndarray, strata: Iterable, ci: float) -> tuple[np.ndarray, np.ndarray]:
+    "Ends of the intervals of smooth estimates: replicates are n_boot × rows, influence (what each person adds) is persons × rows."
+    codes, known = pd.factorize(pd.Series(list(strata), dtype=object), use_na_sentinel=False)
+    alone = np.bincount(codes, minlength=len(known)) == 1
+    codes = np.unique(np.where(alone[codes], len(known), codes), return_inverse=True)[1]
+    size = np.bincount(codes)
+    means = np.array([np.bincount(codes, column) / size for column in influence.T]).T.reshape(len(size), influence.shape[1])
+    u = influence - means[codes]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        a = np.clip(np.nan_to_num((u**3).sum(0) / (6 * (u**2).sum(0) ** 1.5)), -0.2, 0.2)
+    z = stdtrit(max(len(codes) - len(size), 1), (1 + ci) / 2) * np.array([[-1.0], [1.0]])
+    place = np.clip(ndtr(a + (a + z) / (1 - a * (a + z))) * (len(draws) + 1) - 1, 0, len(draws) - 1)
+    ordered, below = np.sort(draws, axis=0), np.floor(place).astype(int)
+    ends = [np.take_along_axis(ordered, np.minimum(below + step, len(draws) - 1), 0) for step in (0, 1)]
+    low, high = ends[0] + (place - below) * (ends[1] - ends[0])
+    return np.where(np.isfinite(estimate), low, np.nan), np.where(np.isfinite(estimate), high, np.nan)
 
 # %% ../nbs/07_alignment.ipynb #7d2c07a8
 def _replicates(tally: "_Tally", drawn: "_Drawn", seed: int) -> np.ndarray:
@@ -690,15 +709,16 @@ def _scores(parts: _Parts, draws: tuple[_Tally, _Drawn], most: int = 1_000_000):
             yield some, _score(sums, parts.human[some, :k], name)
 
 # %% ../nbs/07_alignment.ipynb #4b1d0a11
-def _centred(scores: np.ndarray, centre: np.ndarray, ci: float) -> tuple[np.ndarray, np.ndarray]:
-    "The spread of replicates (rows × replicates) laid around the estimates."
+def _centred(scores: np.ndarray, centre: np.ndarray, ci: float, cases=None) -> tuple[np.ndarray, np.ndarray]:
+    "The spread of replicates (rows × replicates) laid around the estimates; with the number of people, as wide as Student's t."
     levels, whole = [(1 - ci) / 2, (1 + ci) / 2], np.isfinite(scores).all(1)
     ends, middle = np.full((2, len(scores)), np.nan), np.full(len(scores), np.nan)
-    ends[:, whole], middle[whole] = np.quantile(scores[whole], levels, axis=1), scores[whole].mean(1)
+    ends[:, whole], middle[whole] = np.quantile(scores[whole], levels, axis=1, method="weibull"), scores[whole].mean(1)
     for row in np.flatnonzero(~whole & np.isfinite(scores).any(1)):
         known = scores[row][np.isfinite(scores[row])]
-        ends[:, row], middle[row] = np.quantile(known, levels), known.mean()
-    low, high = ends - middle + centre
+        ends[:, row], middle[row] = np.quantile(known, levels, method="weibull"), known.mean()
+    widen = 1.0 if cases is None else stdtrit(np.maximum(np.asarray(cases, float) - 1, 2), levels[1]) / ndtri(levels[1])
+    low, high = (ends - middle) * widen + centre
     return low, high
 
 # %% ../nbs/07_alignment.ipynb #35f75af5

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri, stdtrit
 
 from .alignment import (_by_cell, _centred, _check_by, _check_ci, _check_measure, _check_shares, _check_weight, _checked, _draws,
                                    _grid, _human_grid, _item_table, _people, _places, _rules, _score, _tabulate, resample)
@@ -249,7 +249,7 @@ def _ratios(sides: _Sides, used: np.ndarray, place: np.ndarray, rows: pd.DataFra
     "Mean statistic of both sides per row, their ratio and its interval."
     matrix, boot = _by_cell(tally, drawn), np.ascontiguousarray(drawn.boot.T)
     points, draws = np.zeros((2, len(rows))), np.zeros((2, len(rows), boot.shape[1]))
-    count = np.zeros(len(rows), int)
+    count, cases = np.zeros(len(rows), int), np.zeros(len(rows))
     n_human = np.where(sides.n_human > 1, sides.n_human, np.inf)
     for k in np.unique(sides.sizes[used]):
         alike = used[sides.sizes[used] == k]
@@ -264,10 +264,11 @@ def _ratios(sides: _Sides, used: np.ndarray, place: np.ndarray, rows: pd.DataFra
                 np.add.at(points[side], place[some[whole]], point[side, whole])
                 np.add.at(draws[side], place[some[whole]], np.nan_to_num(spreads[side][whole]))
             np.add.at(count, place[some[whole]], 1)
+            np.maximum.at(cases, place[some[whole]], sides.n[some[whole]])
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = points[0] / points[1]
         logs = np.log(draws[0]) - np.log(draws[1])
-        low, high = (np.exp(end) for end in _centred(logs, np.log(ratio), ci))
+        low, high = (np.exp(end) for end in _centred(logs, np.log(ratio), ci, cases))
         means = points / count
     return rows.assign(simulated=means[0], human=means[1], ratio=ratio, low=low, high=high, n_items=count)
 
@@ -363,7 +364,7 @@ def _eta_row(shares: np.ndarray, again: np.ndarray | None, axes: np.ndarray, wei
     share = between / (between + within) if between + within > 0 else np.nan
     some = _eta(again[..., np.isfinite(again).all((0, 1))], axes, weight, n)
     with np.errstate(invalid="ignore", divide="ignore"):
-        low, high = _centred((some[0] / (some[0] + some[1]))[None], np.array([share]), ci)
+        low, high = _centred((some[0] / (some[0] + some[1]))[None], np.array([share]), ci, np.nansum(n))
     return {"between": float(between), "within": float(within), "share": float(share), "low": float(low[0]), "high": float(high[0]), "n_groups": len(shares)}
 
 # %% ../nbs/07b_measures.ipynb #0455dedf
@@ -441,20 +442,21 @@ def correlation_distance(simulated: pd.DataFrame, human: pd.DataFrame, *, items,
     squared = ((first[0] - first[1]) ** 2).sum()
     noise = sum(((drawn - r) ** 2).sum((1, 2)).mean() for drawn, r in zip(again, first, strict=True))
     spread_of = ((again[0] - again[1]) ** 2).sum((1, 2))
-    ends = np.quantile(spread_of, [(1 - ci) / 2, (1 + ci) / 2]) - spread_of.mean() + squared - noise
+    ends = np.quantile(spread_of, [(1 - ci) / 2, (1 + ci) / 2], method="weibull") - spread_of.mean() + squared - noise
     floor = _floor(*sides[1][:2], [len(s[0]) for s in sides], n_boot, seed)
     excess, low, high = np.sqrt(np.maximum([squared - noise, *ends], 0) / pairs)
-    floors = [floor.mean(), *np.quantile(floor, [(1 - ci) / 2, (1 + ci) / 2])] / np.sqrt(pairs)
+    floors = [floor.mean(), *np.quantile(floor, [(1 - ci) / 2, (1 + ci) / 2], method="weibull")] / np.sqrt(pairs)
     return pd.Series({"frobenius": np.sqrt(squared), "distance": np.sqrt(squared / pairs), "floor": floors[0], "floor_low": floors[1],
                       "floor_high": floors[2], "excess": excess, "low": low, "high": high, "n_items": len(chosen),
                       "n_simulated": len(sides[0][0]), "n_human": len(sides[1][0])})
 
 # %% ../nbs/07b_measures.ipynb #dae4bc94
 def _floor(values: np.ndarray, weight: np.ndarray, sizes: list[int], n_boot: int, seed: int) -> np.ndarray:
-    "Frobenius distances of two samples of the same people, of the two sizes."
+    "Frobenius distances of two samples of the same people, of the two sizes; these people are themselves a sample."
     rng = np.random.default_rng(int(row_seeds(seed, "floor")[0]))
     even = np.full(len(values), 1 / len(values))
-    twice = [[_correlations(values, weight * rng.multinomial(size, even)) for size in sizes] for _ in range(n_boot)]
+    people = [rng.multinomial(len(values), even) / len(values) for _ in range(n_boot)]
+    twice = [[_correlations(values, weight * rng.multinomial(size, p)) for size in sizes] for p in people]
     return np.array([np.sqrt(((a - b) ** 2).sum()) for a, b in twice])
 
 # %% ../nbs/07b_measures.ipynb #3da3fee2
@@ -514,7 +516,7 @@ def _alpha(values: np.ndarray, weight: np.ndarray, boot: np.ndarray, ci: float) 
         total = weights.sum(1, keepdims=True)
         variance = weights @ columns**2 / total - (weights @ columns / total) ** 2
         rest = 1 - k / (k - 1) * (1 - variance[:, :k].sum(1) / variance[:, k])
-        low, high = _centred(np.log(rest[None, 1:]), np.log(rest[:1]), ci)
+        low, high = _centred(np.log(rest[None, 1:]), np.log(rest[:1]), ci, len(values))
     return {"alpha": 1 - rest[0], "low": 1 - np.exp(high[0]), "high": 1 - np.exp(low[0]), "n_items": k, "n": len(values)}
 
 # %% ../nbs/07b_measures.ipynb #49fe755f
@@ -592,6 +594,7 @@ def order_effects(answers: pd.DataFrame, *, items, by: str | Sequence[str] | Non
     end = (some["place"] == 0).to_numpy() | (some["place"].to_numpy() == last)
     chance = np.where(some["ordinal"], np.where(end, 0.5, 0), 1 / (last + 1))
     n = np.bincount(number, minlength=size)
+    cases = np.bincount(np.unique(number * units.boot.shape[1] + persona) // units.boot.shape[1], minlength=size)
     with np.errstate(invalid="ignore", divide="ignore"):
         expected = np.bincount(number, chance, size) / n
         half = ndtri((1 + ci) / 2) * np.sqrt(np.bincount(number, chance * (1 - chance), size)) / n
@@ -600,7 +603,7 @@ def order_effects(answers: pd.DataFrame, *, items, by: str | Sequence[str] | Non
         for name, place in (("first", 0), ("last", last)):
             hit = (some["position"].to_numpy() == place).astype(float)
             share = np.bincount(number, hit, size) / n
-            low, high = _centred(_sums(number, persona, hit - chance, size, units.boot) / totals, share - expected, ci)
+            low, high = _centred(_sums(number, persona, hit - chance, size, units.boot) / totals, share - expected, ci, cases)
             frames.append(units.groups.assign(position=name, share=share, expected=expected, expected_low=np.maximum(expected - half, 0),
                                               expected_high=np.minimum(expected + half, 1), difference=share - expected, low=low, high=high,
                                               n=n, n_fixed=fixed))
@@ -620,7 +623,7 @@ def adjusted_shares(answers: pd.DataFrame, *, items, by: str | Sequence[str] | N
     weight : str or None
     ci : float
     n_boot, seed : int
-        Bootstrap over personas, not smoothed.
+        Smoothed bootstrap over personas.
 
     Returns
     -------
@@ -645,9 +648,9 @@ def adjusted_shares(answers: pd.DataFrame, *, items, by: str | Sequence[str] | N
         strata = np.array([_strata(lists[c][1], about["ordinal"]) for c in mine["list"]])
         rows = mine["row"].to_numpy()
         who, persona = np.unique(units.persona[rows], return_inverse=True)
-        plain, adjusted, draws, seen = _averaged(mine["place"].to_numpy(), strata, units.weight[rows], persona, units.boot[:, who])
-        low, high = _centred(draws, adjusted, ci)
-        frame = pd.DataFrame({"option": about["options"], "share": plain, "adjusted": adjusted, "low": np.maximum(low, 0), "high": np.minimum(high, 1)})
+        plain, adjusted, draws, seen, freedom = _averaged(mine["place"].to_numpy(), strata, units.weight[rows], persona, units.boot[:, who], seed)
+        low, high = np.nanquantile(draws, ndtr(stdtrit(freedom, [(1 - ci) / 2, (1 + ci) / 2])), axis=1, method="weibull")
+        frame = pd.DataFrame({"option": about["options"], "share": plain, "adjusted": adjusted, "low": np.fmin(low, adjusted), "high": np.fmax(high, adjusted)})
         frame["n"], frame["n_strata"] = len(mine), seen
         for column, value in key.items():
             frame[column] = value
@@ -664,20 +667,29 @@ def _strata(order: tuple[int, ...], ordinal: bool) -> list[int]:
 
 # %% ../nbs/07b_measures.ipynb #0ad5a521
 def _averaged(place: np.ndarray, strata: np.ndarray, weight: np.ndarray, persona: np.ndarray,
-              boot: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    "Plain and adjusted shares, replicates (options × replicates), strata seen; strata is answers × options."
+              boot: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
+    "Plain and adjusted shares, smoothed replicates (options × replicates), strata seen, degrees of freedom; strata is answers × options."
     k, one = strata.shape[1], np.vstack([np.ones(boot.shape[1]), boot])
     cells = np.arange(k) * k + strata                               # option × stratum, for every answer
     hit = place[:, None] == np.arange(k)
     people = np.repeat(persona, k)
     sums = [_sums(cells.ravel(), people, (weight[:, None] * part).ravel(), k * k, one).reshape(k, k, -1) for part in (hit, np.ones_like(hit))]
+    there = sums[1][..., :1] > 0
+    rng = np.random.default_rng(int(row_seeds(seed, "orders")[0]))
+    yes, no = weight.sum() / boot.shape[1] * rng.gamma([[[[1 / k]]], [[[1 - 1 / k]]]], size=(2, k, k, len(boot)))
+    sums[0][..., 1:] += yes
+    sums[1][..., 1:] += yes + no
     with np.errstate(invalid="ignore", divide="ignore"):
-        rates = np.where(sums[1] > 0, sums[0] / sums[1], np.nan)
-        there = np.isfinite(rates)
-        means = np.where(there, rates, 0).sum(1) / there.sum(1)
+        means = np.where(there, sums[0] / sums[1], 0).sum(1) / there.sum(1)
         means = means / means.sum(0)
         plain = sums[0][..., 0].sum(1) / sums[1][..., 0].sum(1)
-    return plain, means[:, 0], means[:, 1:], there[..., 0].sum(1)
+    cases = np.bincount(np.unique(persona * k + strata[:, 0]) % k)
+    return plain, means[:, 0], means[:, 1:], there[..., 0].sum(1), _freedom(cases[cases > 0])
+
+
+def _freedom(cases: np.ndarray) -> float:
+    "Satterthwaite's degrees of freedom of a mean over strata of equal spread."
+    return float((1 / cases).sum() ** 2 / (1 / (cases**2 * np.maximum(cases - 1, 1))).sum())
 
 # %% ../nbs/07b_measures.ipynb #08f4b269
 def retest(answers: pd.DataFrame, *, items=None, by: str | Sequence[str] | None = None, weight: str | None = "weight", ci: float = 0.95,
@@ -728,7 +740,7 @@ def retest(answers: pd.DataFrame, *, items=None, by: str | Sequence[str] | None 
     agree, chance, pairs, cases = _pairs(rows, np.vstack([np.ones(units.boot.shape[1]), units.boot]), len(units.groups))
     with np.errstate(invalid="ignore", divide="ignore"):
         kappa = np.where(1 - chance > 1e-12, (agree - chance) / (1 - chance), np.nan)
-        ends = [end for x in (agree, kappa) for end in _centred(x[:, 1:], x[:, 0], ci)]
+        ends = [end for x in (agree, kappa) for end in _centred(x[:, 1:], x[:, 0], ci, cases)]
     entropy = _draw_entropy(rows, len(units.groups))
     return units.groups.assign(agreement=agree[:, 0], low=np.maximum(ends[0], 0), high=np.minimum(ends[1], 1), chance=chance[:, 0], kappa=kappa[:, 0],
                                kappa_low=ends[2], kappa_high=np.minimum(ends[3], 1), entropy=entropy, n_pairs=pairs, n_personas=cases)
@@ -967,8 +979,8 @@ def matched(simulated: pd.DataFrame, human: pd.DataFrame, *, items, by: str | Se
     with np.errstate(invalid="ignore", divide="ignore"):
         gain = (hits - guess) / total
         frame["majority"], frame["gain"], frame["correlation"] = guess[:, 0] / total[:, 0], gain[:, 0], r[:, 0]
-        frame["gain_low"], frame["gain_high"] = _centred(gain[:, 1:], gain[:, 0], ci)
-        frame["correlation_low"], frame["correlation_high"] = _centred(r[:, 1:], r[:, 0], ci)
+        frame["gain_low"], frame["gain_high"] = _centred(gain[:, 1:], gain[:, 0], ci, frame["n_personas"])
+        frame["correlation_low"], frame["correlation_high"] = _centred(r[:, 1:], r[:, 0], ci, frame["n_personas"])
     return frame[[*units.groups.columns, "accuracy", "low", "high", "majority", "gain", "gain_low", "gain_high", "correlation", "correlation_low",
                   "correlation_high", "n", "n_personas"]]
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TIER_COLORS', 'state_map', 'state_maps', 'forecast_plot', 'drift_plot', 'summary_plot', 'diagnostics_plot',
-           'homogenisation_plot', 'order_plot', 'sentiment_plot', 'words_plot', 'word_cloud']
+           'homogenisation_plot', 'order_plot', 'sentiment_plot', 'words_plot', 'word_cloud', 'attribution_plot']
 
 # %% ../nbs/11_plots.ipynb #49accc1b
 import json
@@ -1170,4 +1170,61 @@ def word_cloud(words: pd.Series | list, n: int = 60, *, exclude: tuple[str, ...]
     total = counts.sum()
     first = ", ".join(f"{_plain(w, 20)} ({c / total:.1%})" for w, c in shown.head(3).items())
     _title(ax, title if title is not None else f"Most frequent: {first} of {total:,.0f} words that are no function words")
+    return ax
+
+# %% ../nbs/11_plots.ipynb #a77b0002
+def _attribution_title(rows: pd.DataFrame, level: float) -> str:
+    "How many of the things left out move the answers, and which most."
+    held = rows[rows["p_adjusted"] < level]
+    names = list(dict.fromkeys(held.reindex(held["effect"].abs().sort_values(ascending=False, kind="stable").index)["removed"]))
+    total = rows["removed"].nunique()
+    if not names:
+        return f"None of {total} moves the answers beyond chance"
+    named = ", ".join(_plain(str(n).replace("_", " "), 24) for n in names[:3]) + (" …" if len(names) > 3 else "")
+    return f"{len(names)} of {total} move the answers: {named}"
+
+# %% ../nbs/11_plots.ipynb #a77b0003
+def attribution_plot(effects: pd.DataFrame, n: int = 15, *, level: float = 0.05, ax: Axes | None = None, title: str | None = None) -> Axes:
+    """Draw what each attribute or sentence adds to the answers.
+
+    Parameters
+    ----------
+    effects : DataFrame
+        Of `persona_kit.attribution.ablation_effects`: removed, effect, low, high, p_adjusted; item_id, topic and option name the rows.
+    n : int
+        Rows to show, those with the largest effects.
+    level : float
+        Dots are filled where p_adjusted is below.
+    ax : Axes, optional
+    title : str, optional
+        Instead of the sentence computed from the frame.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    TableError, ValueError
+        If a column is absent or not numeric; if n is not at least 1.
+    """
+    frame = _need(effects, ("removed", "effect", "low", "high", "p_adjusted"), "attribution_plot")
+    frame = frame.assign(**{c: _numbers(frame, c) for c in ("effect", "low", "high", "p_adjusted")})
+    if n < 1:
+        raise ValueError(f"n must be at least 1, got {n!r}")
+    rows = frame.reindex(frame["effect"].abs().sort_values(ascending=False, kind="stable").index).head(n).reset_index(drop=True)
+    told = [c for c in ("removed", "topic", "item_id", "option") if c in rows and (c == "removed" or frame[c].nunique(dropna=False) > 1)]
+    names = [" · ".join(_plain(v, 30).replace("_", " ") for v in row if not pd.isna(v)) for row in rows[told].itertuples(index=False, name=None)]
+    ax = plt.subplots(figsize=(7.2, 1.6 + 0.32 * len(rows)), layout="constrained")[1] if ax is None else ax
+    ax.axvline(0, color="#333333", linewidth=1, zorder=1)
+    for y, (effect, low, high, p) in enumerate(rows[["effect", "low", "high", "p_adjusted"]].to_numpy(float)):
+        ax.hlines(y, low, high, color=_SIDES[1], linewidth=2.2, alpha=0.5, zorder=2)
+        ax.plot(effect, y, marker="o", markersize=6.5, color=_SIDES[1], markerfacecolor=_SIDES[1] if p < level else "white", zorder=3)
+    ax.set_yticks(range(len(rows)), names)
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    _points_axis(ax, "effect")
+    ax.set_xlabel("What it adds to the answer: in full less without it (0 to 1, with interval)", fontsize=9)
+    _title(ax, title if title is not None else _attribution_title(frame, level))
+    pairs = f"{int(rows['n_pairs'].min()):,} to {int(rows['n_pairs'].max()):,} people · " if "n_pairs" in rows else ""
+    _small_print(ax, f"{pairs}filled: p < {level:g} after adjustment · hollow: not beyond chance")
     return ax

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FACTS', 'POSITIVE', 'NEGATIVE', 'STEPS', 'STYLES', 'LABEL_STYLES', 'REFUSALS', 'UNREADABLE', 'THOUGHTS', 'facts',
-           'tone', 'Respondent', 'probabilities', 'planted', 'reply', 'KnownTruth']
+           'tone', 'Respondent', 'probabilities', 'planted', 'reply', 'KnownTruth', 'sample_answers']
 
 # %% ../nbs/06c_respondent.ipynb #b2d7edad
 import asyncio
@@ -27,7 +27,7 @@ from .chat import ChatModel
 from .personas import _PERSON, TIERS, Attribute, _template
 from .simulation import LETTERS, _with_text
 from .surveys import Item, Survey, party
-from .tables import STATES, TableError, check, row_uniforms
+from .tables import STATES, TableError, check, row_seeds, row_uniforms
 
 # %% ../nbs/06c_respondent.ipynb #e8e065b7
 FACTS = ("age", "sex", "race_ethnicity", "education", "state", "party", "ideology")
@@ -183,6 +183,7 @@ class _Settings:
     _left: dict = field(init=False, default_factory=dict)
     _groups: dict = field(init=False, default_factory=dict)
     _given: dict = field(init=False, default_factory=dict)
+    _read: dict = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_dials(self)
@@ -752,3 +753,67 @@ class KnownTruth(ChatModel):
         "Stop the server and close the store. What is stored can still be asked for."
         self._server.close()
         super().close()
+
+# %% ../nbs/06c_respondent.ipynb #5ea30002
+def sample_answers(respondent: Respondent, personas: pd.DataFrame, survey: Survey | Item, *, draws: int = 1, shuffle: bool = True,
+                   seed: int = 0) -> pd.DataFrame:
+    """Draw answers from the planted probabilities, without an endpoint.
+
+    Parameters
+    ----------
+    respondent : Respondent
+    personas, survey, shuffle
+        As in `probabilities`; all columns of the personas but their texts are kept.
+    draws : int
+        Answers per persona and item.
+    seed : int
+        One generator for the whole table: the draws depend on what else is in it.
+
+    Returns
+    -------
+    DataFrame
+        An answers table: item_id, draw, option, order, status (ok, refusal, invalid), simulator, mode, and the columns of the personas; without `raw`
+        replies and request keys, since there were none.
+
+    Raises
+    ------
+    ValueError
+        As in `probabilities`.
+    """
+    people = _with_text(personas)
+    texts = pd.factorize(people["text"])
+    rng = np.random.default_rng(int(row_seeds(seed, "answers")[0]))
+    about = people.drop(columns=["text", "status"], errors="ignore")
+    frames = []
+    for item in [survey] if isinstance(survey, Item) else survey:
+        chances = _by_first(respondent, item, list(texts[1]), shuffle)
+        for draw in range(draws):
+            frames.append(about.assign(item_id=item.item_id, draw=draw, **_drawn_once(respondent, item, chances, texts[0], rng)))
+    return pd.concat(frames, ignore_index=True).assign(simulator=respondent.name, mode="choice", raw=None, request_key="")
+
+# %% ../nbs/06c_respondent.ipynb #5ea30003
+def _by_first(r: _Settings, item: Item, texts: Sequence[str], shuffle: bool) -> np.ndarray:
+    "Shares of the options for each text and each option that can be shown first: texts × firsts × options."
+    seen, k = _as_prompted(r, item), len(item.options)
+    labels = [o.strip() for o in seen.options]
+    place = [labels.index(o.strip()) for o in item.options]
+    firsts = [0] if not shuffle else [0, k - 1] if item.ordinal else list(range(k))
+    known = r._read.setdefault((item.text, item.options), {})
+    for text in [t for t in texts if t not in known]:
+        known[text] = _steps(r, seen, text)["drift_tone"][place]
+    return np.array([[_when_first(r, known[text], f) for f in firsts] for text in texts])
+
+
+def _drawn_once(r: _Settings, item: Item, chances: np.ndarray, text: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
+    "One answer of each persona: option, order, status."
+    n, k = len(text), len(item.options)
+    first = rng.integers(chances.shape[1], size=n)
+    place = (rng.random((n, 1)) > chances[text, first].cumsum(1)).sum(1).clip(max=k - 1)
+    ranks = rng.random((n, k))
+    ranks[np.arange(n), first] = -1
+    orders = np.argsort(ranks, axis=1)
+    if item.ordinal or chances.shape[1] == 1:
+        orders = np.where(first[:, None] > 0, np.arange(k)[::-1], np.arange(k))
+    kind, names = rng.random(n), np.array(item.options, dtype=object)
+    status = np.select([kind < r.refusals, kind < r.refusals + r.unreadable], ["refusal", "invalid"], "ok").astype(object)
+    return {"option": np.where(status == "ok", names[place], None), "order": [[*o, *item.refusals] for o in names[orders].tolist()], "status": status}

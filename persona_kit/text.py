@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse, special, stats
 
-from .alignment import resample
+from .alignment import _skewed_ends, resample
 from .tables import TableError, data_path
 
 # %% ../nbs/09_text.ipynb #0d85e2ca
@@ -187,8 +187,8 @@ def _mean_interval(values: np.ndarray, weight: np.ndarray, strata: Iterable, ci:
     drawn = resample(strata, n_boot, seed)
     base = drawn @ weight
     draws = np.divide(drawn @ (weight[:, None] * values), base[:, None], out=np.full((n_boot, values.shape[1]), np.nan), where=base[:, None] > 0)
-    tail = stats.norm.cdf(stats.t.ppf((1 - ci) / 2, freedom))
-    return np.array([weight @ values / total, *np.nanquantile(draws, [tail, 1 - tail], axis=0)])
+    middle = weight @ values / total
+    return np.array([middle, *_skewed_ends(draws, middle, weight[:, None] * (values - middle) / total, strata, ci)])
 
 # %% ../nbs/09_text.ipynb #df0a6ed0
 def _score_columns(scores: pd.DataFrame, measures: str | Sequence[str] | None) -> list[str]:

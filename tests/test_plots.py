@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from persona_kit.plots import (
+    attribution_plot,
     TIER_COLORS,
     diagnostics_plot,
     drift_plot,
@@ -395,3 +396,18 @@ def test_spread_and_order_are_counted_in_their_titles():
         homogenisation_plot(spread.drop(columns="ratio"))
     with pytest.raises(TableError, match="must be numeric"):
         order_plot(effects.assign(share="many"))
+
+
+def test_what_moves_answers_is_named_by_strength():
+    effects = pd.DataFrame({"removed": ["age", "party", "$x$"], "item_id": "q", "option": "yes", "effect": [0.01, -0.3, 0.1],
+                            "p_adjusted": [1.0, 1e-6, 0.03], "n_pairs": 40})
+    effects = effects.assign(low=effects["effect"] - 0.05, high=effects["effect"] + 0.05)
+    ax = attribution_plot(effects)
+    ax.figure.canvas.draw()
+    assert head(ax) == "2 of 3 move the answers: party, \\$x\\$"
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["party", r"\$x\$", "age"]
+    assert head(attribution_plot(effects.assign(p_adjusted=1.0), 1)) == "None of 3 moves the answers beyond chance"
+    with pytest.raises(TableError, match="missing column 'removed'"):
+        attribution_plot(effects.drop(columns="removed"))
+    with pytest.raises(ValueError, match="at least 1"):
+        attribution_plot(effects, 0)

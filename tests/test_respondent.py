@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import chi2_contingency
 
 from persona_kit.alignment import alignment, distribution
 from persona_kit.chat import ChatError, ChatModel, Request
@@ -20,6 +21,7 @@ from persona_kit.personas import FORMATS, SUBJECTIVE, prompt, render
 from persona_kit.population import us_adults
 from persona_kit.respondent import (
     NEGATIVE, POSITIVE, REFUSALS, UNREADABLE, Respondent, _styles, _unreadable, facts, reply, tone,
+    sample_answers,
 )  # fmt: skip
 from persona_kit.simulation import LETTERS, aask, ask, parse_choice
 from persona_kit.surveys import Item, Survey, presidential_election
@@ -509,3 +511,32 @@ def test_variance_between_persons_is_recovered(h):
     ratio = np.mean(estimates) / plain.query("option == @DEMOCRAT")["share"].var()
     error = np.std(estimates) / math.sqrt(reps) / plain.query("option == @DEMOCRAT")["share"].var()
     assert abs(ratio - (1 - h) ** 2) < 3.3 * error and error < 0.05
+
+
+# answers without HTTP
+
+
+def test_answers_drawn_directly_are_those_of_the_endpoint(noisy):
+    "Counts over HTTP and drawn directly come from the same distribution: p above 0.001 in each of 8 tests."
+    truth, survey, asked = noisy
+    direct = sample_answers(truth, PEOPLE, survey, draws=9, seed=3)
+    check(direct.assign(tier="meta"), "answers")
+    for item in survey:
+        one, other = (f[f["item_id"] == item.item_id] for f in (asked, direct))
+        first = [f.loc[f["status"] == "ok", "order"].map(lambda o: o[0]) == f.loc[f["status"] == "ok", "option"] for f in (one, other)]
+        orders = [f["order"].map(list).map(str) for f in (one, other)]
+        for a, b in ((one["option"], other["option"]), (one["status"], other["status"]), first, orders):
+            a, b = a.dropna().astype(str), b.dropna().astype(str)
+            table = pd.crosstab(np.repeat([0, 1], [len(a), len(b)]), np.concatenate([a, b]))
+            assert table.shape[1] > 1 and chi2_contingency(table, correction=False).pvalue > 0.001
+
+
+def test_direct_answers_have_the_planted_shares_of_each_person():
+    truth = Respondent(position_bias=1, acquiescence=0.5, homogenisation=0.2, seed=2)
+    some = PEOPLE.head(3)
+    direct = sample_answers(truth, some, COLOR, draws=3000)
+    shares = truth.probabilities(some, COLOR).set_index(["persona_id", "option"])["share"]
+    seen = direct.groupby("persona_id")["option"].value_counts(normalize=True)
+    assert (seen - shares).abs().max() < 3.5 * 0.5 / 3000**0.5 and set(direct["order"].map(len)) == {3}
+    fixed = sample_answers(truth, some, COLOR, shuffle=False)
+    assert fixed["order"].map(list).tolist() == [list(COLOR.options)] * 3

@@ -1,0 +1,590 @@
+"""Planted against recovered: does each diagnostic find what was planted in a respondent with known truth, and how often does its interval?
+
+    python scripts/planted.py                        every diagnostic (goes on where it stopped)
+    python scripts/planted.py retest spread          some of them
+    python scripts/planted.py --runs 200 --out x.csv a quicker look, elsewhere
+    python scripts/planted.py retest --again         anew
+
+A population of 2,040 adults is made once, with what is planted known for each of them. Every run draws people from it at random, draws
+their answers from the planted probabilities (`respondent.sample_answers`) and calls the diagnostic as a user would. Truth is that of
+the whole population. Written to `data/respondent/planted.csv`, one row per diagnostic, setting and quantity:
+
+- planted, recovered (mean of the estimates), bias (their difference) with its Monte Carlo error;
+- coverage: share of the 95 % intervals that hold what was planted, with its Monte Carlo error;
+- coverage_of_mean: share that hold the mean of the estimates. The two differ where an estimate from few people is biased.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from persona_kit.alignment import alignment, distribution, jensen_shannon, kendall_tau, kullback_leibler, total_variation, wasserstein
+from persona_kit.attribution import ablation_effects, answer_regression, answer_words, tier_drift
+from persona_kit.measures import (
+    adjusted_shares,
+    conditioning_gain,
+    correlation_distance,
+    cronbach_alpha,
+    group_variance,
+    matched,
+    order_effects,
+    reply_rates,
+    retest,
+    spread,
+)
+from persona_kit.personas import render
+from persona_kit.population import us_adults
+from persona_kit.respondent import Respondent, probabilities, sample_answers
+from persona_kit.surveys import Item, Survey
+from persona_kit.tables import row_seeds
+from persona_kit.text import score_drift, sentiment
+
+OUT = Path(__file__).resolve().parent.parent / "data" / "respondent" / "planted.csv"
+PEOPLE, BOOT, BLOCK = 60, 400, 250
+PARTIES = ("strong Democrat", "Democrat", "leans Democrat", "independent", "leans Republican", "Republican", "strong Republican")
+SCALE = ("Strongly disagree", "Disagree", "Neither", "Agree", "Strongly agree")
+WORDINGS = ("The state should do more.", "Taxes should be higher.", "Rules should be stricter.", "Wages should rise.")
+SURVEY = Survey(
+    [Item(f"s{i}", text, SCALE, values=(1, 2, 3, 4, 5), refusals=("No answer",)) for i, text in enumerate(WORDINGS)]
+    + [
+        Item("color", "Which color do you like best?", ("red", "green", "blue")),
+        Item("trust", "Most people can be trusted.", ("Agree", "Disagree")),
+    ]
+)
+SCALES = Survey(list(SURVEY)[:4])
+LEFT = {f"s{i}": ("Agree", "Strongly agree") for i in range(4)} | {"trust": ("Agree",)}
+Row = tuple[str, float, str, float, np.ndarray]  # dial, setting, quantity, planted, estimates with their ends (runs × 3)
+
+
+def loadings() -> pd.DataFrame:
+    "Party moves the scales and trust, age and sex move the color."
+    rows = [
+        (f"s{i}", "party", party, option, 1.3 * (1 - j / 3) * (v - 2) / 2)
+        for i in range(4)
+        for j, party in enumerate(PARTIES)
+        for v, option in enumerate(SCALE)
+    ]
+    rows += [(f"s{i}", "base", "", option, 0.15 * (i - v % 3)) for i in range(4) for v, option in enumerate(SCALE)]
+    rows += [("trust", "party", party, "Agree", 0.4 * (3 - j)) for j, party in enumerate(PARTIES)]
+    rows += [("color", "sex", "Male", "red", 1.0), ("color", "age", "65+", "blue", 1.2), ("color", "base", "", "green", 0.3)]
+    return pd.DataFrame(rows, columns=["item_id", "attribute", "value", "option", "loading"])
+
+
+@cache
+def respondent(**dials: float) -> Respondent:
+    "With the given dials turned."
+    return Respondent(items=SURVEY, loadings=loadings(), left=LEFT, attributes=("age", "sex", "party"), seed=4, **dials)
+
+
+@cache
+def population() -> pd.DataFrame:
+    "Everybody, with a party."
+    people = us_adults().sample(per_state=40, seed=11)
+    people = people[["persona_id", "state", "age", "sex"]].assign(
+        weight=1.0, tier="subjective_tabular", party=np.random.default_rng(1).choice(PARTIES, len(people))
+    )
+    return people.assign(text=render(people))
+
+
+@cache
+def planted(**dials: float) -> dict[str, np.ndarray]:
+    "item_id → shares of the options of everybody (people × options), averaged over the orders of the options."
+    frame = probabilities(respondent(**dials), population(), SURVEY)
+    return {i.item_id: frame.loc[frame["item_id"] == i.item_id, "share"].to_numpy().reshape(-1, len(i.options)) for i in SURVEY}
+
+
+def samples(runs: int, seed: int, n: int = PEOPLE) -> Iterator[tuple[np.random.Generator, pd.DataFrame]]:
+    "People of many runs, some runs at a time; `state` is the run, so that each is a sample of its own."
+    for start in range(0, runs, BLOCK):
+        rng, size = np.random.default_rng(int(row_seeds(seed, "people", str(start))[0])), min(BLOCK, runs - start)
+        who = population().iloc[rng.integers(len(population()), size=size * n)].reset_index(drop=True)
+        yield rng, who.assign(persona_id=np.arange(start * n, (start + size) * n), state=np.repeat(np.arange(start, start + size), n))
+
+
+def ends(frame: pd.DataFrame, estimate: str, low: str = "low", high: str = "high") -> np.ndarray:
+    "Estimates and their ends, runs × 3."
+    return frame[[estimate, low, high]].to_numpy(float)
+
+
+def gathered(parts: dict) -> Iterator[Row]:
+    "The blocks of each quantity put together."
+    for (dial, setting, quantity, truth), blocks in parts.items():
+        yield dial, setting, quantity, truth, np.vstack(blocks)
+
+
+def human_shares(share_of: dict[str, np.ndarray], items) -> pd.DataFrame:
+    "A distributions table."
+    return pd.DataFrame(
+        [(i.item_id, o, s) for i in items for o, s in zip(i.options, share_of[i.item_id], strict=True)],
+        columns=["item_id", "option", "share"],
+    )
+
+
+# the diagnostics: each yields dial, setting, quantity, planted value, estimates -----------------------------------------------------------
+
+
+def alignments(runs: int, seed: int) -> Iterator[Row]:
+    "The benchmark is another one by a known part: setting 0.3 is 30 % of the first option, the rest as the respondent answers."
+    own, parts = {i: q.mean(0) for i, q in planted().items()}, {}
+    measures = {
+        "wasserstein": lambda p, q: 1 - wasserstein(p, q) / (len(p) - 1),
+        "total_variation": lambda p, q: 1 - total_variation(p, q),
+        "jensen_shannon": lambda p, q: 1 - jensen_shannon(p, q),
+        "kullback_leibler": lambda p, q: 1 - kullback_leibler(q, p),
+        "kendall_tau": kendall_tau,
+    }
+    far = {i: np.eye(len(s))[0] for i, s in own.items()}
+    for setting in (0.3, 0.6, 0.9):
+        theirs = {i: (1 - setting) * own[i] + setting * far[i] for i in own}
+        truth = {m: np.mean([f(own[i.item_id], theirs[i.item_id]) for i in SCALES]) for m, f in measures.items()}
+        for _, people in samples(runs, seed, 120):
+            answers = sample_answers(respondent(), people, SCALES, seed=int(people["persona_id"].iloc[0]))
+            for m, value in truth.items():
+                found = alignment(
+                    answers, human_shares(theirs, SCALES), by="state", measure=m, level="overall", items=SCALES, ci=0.95, n_boot=BOOT
+                )
+                parts.setdefault(("benchmark", setting, m, float(value)), []).append(ends(found, "alignment"))
+    return gathered(parts)
+
+
+def shares(runs: int, seed: int) -> Iterator[Row]:
+    "Shares of options; acquiescence moves those that affirm."
+    parts = {}
+    for setting in (0.0, 0.7, 1.5):
+        truth = planted(acquiescence=setting)["trust"].mean(0)[0]
+        for _, people in samples(runs, seed):
+            answers = sample_answers(respondent(acquiescence=setting), people, SURVEY["trust"], seed=int(people["persona_id"].iloc[0]))
+            found = distribution(answers, by="state", items=SURVEY, ci=0.95, n_boot=BOOT).query("option == 'Agree'")
+            parts.setdefault(("acquiescence", setting, "share of Agree", float(truth)), []).append(ends(found, "share"))
+    return gathered(parts)
+
+
+def rates(runs: int, seed: int) -> Iterator[Row]:
+    "Refusals and unreadable replies by group."
+    parts = {}
+    for setting in (0.02, 0.1, 0.3):
+        for _, people in samples(runs, seed):
+            answers = sample_answers(
+                respondent(refusals=setting, unreadable=setting / 2), people, SURVEY, seed=int(people["persona_id"].iloc[0])
+            )
+            found = reply_rates(answers, by=["state", "sex"], items=SURVEY, n_boot=BOOT)
+            for status, truth in (("refusal", setting), ("invalid", setting / 2)):
+                some = found[(found["status"] == status) & (found["sex"] == "Male")]
+                parts.setdefault(("refusals, unreadable", setting, f"{status} rate of men", truth), []).append(ends(some, "rate"))
+    return gathered(parts)
+
+
+def homogenised(runs: int, seed: int) -> Iterator[Row]:
+    "Ratios of standard deviation and entropy to people who are not homogenised; the benchmark is a sample of 400."
+    parts, values = {}, np.arange(1, 6)
+
+    def both(share_of):
+        sd = np.mean([np.sqrt(s @ values**2 - (s @ values) ** 2) for s in (share_of[i.item_id] for i in SCALES)])
+        return sd, np.mean([-(s[s > 0] * np.log2(s[s > 0])).sum() for s in share_of.values()])
+
+    people_shares = {i: q.mean(0) for i, q in planted().items()}
+    for setting in (0.0, 0.4, 0.8):
+        model_shares = {i: q.mean(0) for i, q in planted(homogenisation=setting).items()}
+        truth = [a / b for a, b in zip(both(model_shares), both(people_shares), strict=True)]
+        for rng, people in samples(runs, seed):
+            answers = sample_answers(respondent(homogenisation=setting), people, SURVEY, seed=int(people["persona_id"].iloc[0]))
+            human = pd.concat(
+                [
+                    human_shares({i: rng.multinomial(400, s) / 400 for i, s in people_shares.items()}, SURVEY).assign(state=s, n=400)
+                    for s in people["state"].unique()
+                ]
+            )
+            found = spread(answers, human, items=SURVEY, by="state", level="overall", n_boot=BOOT)
+            for name, value in zip(("sd", "entropy"), truth, strict=True):
+                parts.setdefault(("homogenisation", setting, f"ratio of {name}", float(value)), []).append(
+                    ends(found[found["measure"] == name], "ratio")
+                )
+    return gathered(parts)
+
+
+def groups(runs: int, seed: int) -> Iterator[Row]:
+    "Variance between two groups of parties as a share of the total."
+    parts, values, sides = {}, np.arange(1, 6), population()["party"].isin(PARTIES[:3]).to_numpy()
+    for setting in (0.0, 0.4, 0.8):
+        q = planted(homogenisation=setting)["s0"]
+        p = np.array([q[sides].mean(0), q[~sides].mean(0)])
+        weight, means = np.array([sides.mean(), 1 - sides.mean()]), p @ values
+        between = weight @ (means - weight @ means) ** 2
+        truth = between / (between + weight @ (p @ values**2 - means**2))
+        for _, people in samples(runs, seed):
+            people = people.assign(side=np.where(people["party"].isin(PARTIES[:3]), "left", "other"))
+            answers = sample_answers(respondent(homogenisation=setting), people, SURVEY["s0"], seed=int(people["persona_id"].iloc[0]))
+            found = group_variance(answers, "side", items=SURVEY, by="state", n_boot=BOOT)
+            parts.setdefault(("homogenisation", setting, "between groups (eta squared)", float(truth)), []).append(ends(found, "share"))
+    return gathered(parts)
+
+
+def moments(**dials: float) -> tuple[np.ndarray, np.ndarray]:
+    "Covariances of the scales, and of the means of persons."
+    values, q = np.arange(1, 6), planted(**dials)
+    person = np.column_stack([q[i.item_id] @ values for i in SCALES])
+    between = np.cov(person.T, bias=True)
+    within = np.mean([q[i.item_id] @ values**2 - (q[i.item_id] @ values) ** 2 for i in SCALES], axis=1)
+    return between + np.diag(within), between
+
+
+def battery(runs: int, seed: int) -> Iterator[Row]:
+    "Cronbach's alpha."
+    parts = {}
+    for setting in (0.0, 0.4, 0.8):
+        total, _ = moments(homogenisation=setting)
+        truth = 4 / 3 * (1 - np.trace(total) / total.sum())
+        for _, people in samples(runs, seed):
+            answers = sample_answers(respondent(homogenisation=setting), people, SCALES, seed=int(people["persona_id"].iloc[0]))
+            found = cronbach_alpha(answers, [i.item_id for i in SCALES], items=SCALES, by="state", n_boot=BOOT)
+            parts.setdefault(("homogenisation", setting, "Cronbach's alpha", float(truth)), []).append(ends(found, "alpha"))
+    return gathered(parts)
+
+
+def structure(runs: int, seed: int) -> Iterator[Row]:
+    "Distance of correlation matrices: model 150, people 300; at 0 both are the same, and the floor should hold the distance."
+
+    def matrix(**dials):
+        total, _ = moments(**dials)
+        scale = np.sqrt(np.diag(total))
+        return total / np.outer(scale, scale)
+
+    for setting in (0.0, 0.5, 0.9):
+        truth = np.sqrt(((matrix(homogenisation=setting) - matrix()) ** 2).sum() / 12)
+        rows, floors = [], []
+        for (_, ours), (_, theirs) in zip(samples(runs, seed, 150), samples(runs, seed + 1, 300), strict=True):
+            sides = [
+                sample_answers(respondent(homogenisation=h), f, SCALES, seed=int(f["persona_id"].iloc[0]) + h_seed).assign(
+                    run=lambda a: a["state"]
+                )
+                for h, f, h_seed in ((setting, ours, 0), (0.0, theirs, 7))
+            ]
+            one, other = (dict(list(s.assign(state="").groupby("run"))) for s in sides)
+            for run in one:
+                found = correlation_distance(one[run], other[run], items=SCALES, n_boot=200, seed=int(run))
+                rows.append(found[["excess", "low", "high"]].to_numpy(float))
+                floors.append(found[["floor", "floor_low", "floor_high", "distance"]].to_numpy(float))
+        yield "homogenisation", setting, "excess of the correlation distance", float(truth), np.array(rows)
+        if setting == 0:
+            f = np.array(floors)
+            inside = np.column_stack(
+                [f[:, 3], np.where((f[:, 1] <= f[:, 3]) & (f[:, 3] <= f[:, 2]), -np.inf, np.inf), np.full(len(f), np.inf)]
+            )
+            yield "homogenisation", setting, "distance within the floor", float(f[:, 0].mean()), inside
+
+
+def order(runs: int, seed: int) -> Iterator[Row]:
+    "How often the first option is chosen, less chance; and shares adjusted for orders of which four in five are backwards."
+    parts = {}
+    for setting in (0.0, 0.5, 1.2):
+        r, one = respondent(position_bias=setting), probabilities(respondent(position_bias=setting), population(), SURVEY)
+        scale, color = one[one["item_id"] == "s0"], one[one["item_id"] == "color"]
+        ends_of = scale[scale["option"].isin([SCALE[0], SCALE[-1]])]
+        truth = (
+            ends_of["when_first"].mean() - ends_of.groupby("option")["share"].mean().sum() / 2 + color["when_first"].mean() - 1 / 3
+        ) / 2
+        even = planted(position_bias=setting)["s0"].mean(0)
+        for _, people in samples(runs, seed):
+            answers = sample_answers(r, people, Survey([SURVEY["s0"], SURVEY["color"]]), seed=int(people["persona_id"].iloc[0]))
+            found = order_effects(answers, items=SURVEY, by="state", n_boot=BOOT).query("position == 'first'")
+            parts.setdefault(("position_bias", setting, "first option, less chance", float(truth)), []).append(ends(found, "difference"))
+        for rng, people in samples(runs, seed + 1, 2 * PEOPLE * 5 // 3):
+            answers = sample_answers(r, people, SURVEY["s0"], seed=int(people["persona_id"].iloc[0]))
+            backwards = np.array([o[0] == SCALE[-1] for o in answers["order"]])
+            answers = answers[backwards | (rng.random(len(answers)) < 0.25)]
+            found = adjusted_shares(answers, items=SURVEY, by="state", n_boot=BOOT)
+            for option, value in zip(SCALE, even, strict=True):
+                if option in (SCALE[0], SCALE[2], SCALE[3]):
+                    parts.setdefault(("position_bias", setting, f"adjusted share of {option!r}", float(value)), []).append(
+                        ends(found[found["option"] == option], "adjusted")
+                    )
+    return gathered(parts)
+
+
+def repeated(runs: int, seed: int) -> Iterator[Row]:
+    "Two draws of the same people."
+    parts = {}
+    for setting in (0.0, 0.4, 0.8):
+        q = planted(homogenisation=setting)
+        agree, chance = np.mean([(p**2).sum(1).mean() for p in q.values()]), np.mean([(p.mean(0) ** 2).sum() for p in q.values()])
+        for _, people in samples(runs, seed):
+            answers = sample_answers(respondent(homogenisation=setting), people, SURVEY, draws=2, seed=int(people["persona_id"].iloc[0]))
+            found = retest(answers, items=SURVEY, by="state", n_boot=BOOT)
+            parts.setdefault(("homogenisation", setting, "agreement of two draws", float(agree)), []).append(ends(found, "agreement"))
+            parts.setdefault(("homogenisation", setting, "Cohen's kappa", float((agree - chance) / (1 - chance))), []).append(
+                ends(found, "kappa", "kappa_low", "kappa_high")
+            )
+    return gathered(parts)
+
+
+def gain(runs: int, seed: int) -> Iterator[Row]:
+    "Closer to two groups of parties with a persona than without one (400 draws)."
+    parts, sides = {}, population()["party"].isin(PARTIES[:3]).to_numpy()
+    human_of = {name: {i: q[mask].mean(0) for i, q in planted().items()} for name, mask in (("left", sides), ("other", ~sides))}
+    human = pd.concat([human_shares(s, SCALES).assign(side=name) for name, s in human_of.items()])
+    bare = probabilities(respondent(), population().head(1).assign(text="a person"), SCALES)
+    bare_of = {i.item_id: bare.loc[bare["item_id"] == i.item_id, "share"].to_numpy() for i in SCALES}
+    for setting in (0.3, 0.6, 0.9):
+        model_of = {
+            name: {i: q[mask].mean(0) for i, q in planted(homogenisation=setting).items()}
+            for name, mask in (("left", sides), ("other", ~sides))
+        }
+        truth = (
+            np.mean([wasserstein(bare_of[i], human_of["left"][i]) - wasserstein(model_of["left"][i], human_of["left"][i]) for i in bare_of])
+            / 4
+        )
+        for rng, people in samples(runs, seed, 2 * PEOPLE):
+            people = people.assign(side=np.where(people["party"].isin(PARTIES[:3]), "left", "other"))
+            answers = sample_answers(respondent(homogenisation=setting), people, SCALES, seed=int(people["persona_id"].iloc[0]))
+            for _, one in answers.groupby("state"):
+                alone = pd.concat(
+                    [
+                        pd.DataFrame(
+                            {
+                                "persona_id": "none",
+                                "item_id": i.item_id,
+                                "status": "ok",
+                                "option": rng.choice(i.options, 400, p=bare_of[i.item_id]),
+                            }
+                        )
+                        for i in SCALES
+                    ]
+                )
+                found = conditioning_gain(one.assign(state=""), alone, human, items=SCALES, by="side", level="overall", n_boot=BOOT).query(
+                    "side == 'left'"
+                )
+                parts.setdefault(("homogenisation", setting, "gain of conditioning", float(truth)), []).append(ends(found, "gain"))
+    return gathered(parts)
+
+
+def persons(runs: int, seed: int) -> Iterator[Row]:
+    "The people are draws of the respondent without dials, matched one to one."
+    parts, values = {}, np.arange(1, 6)
+    for setting in (0.0, 0.4, 0.8):
+        p, q = planted(homogenisation=setting), planted()
+        accuracy = np.mean([(p[i.item_id] * q[i.item_id]).sum(1).mean() for i in SCALES])
+        r = []
+        for i in SCALES:
+            a, b = p[i.item_id], q[i.item_id]
+            sds = [np.sqrt((x @ values**2).mean() - (x @ values).mean() ** 2) for x in (a, b)]
+            r.append(np.cov(a @ values, b @ values, bias=True)[0, 1] / np.prod(sds))
+        for _, people in samples(runs, seed):
+            s = int(people["persona_id"].iloc[0])
+            human = sample_answers(respondent(), people, SCALES, seed=s + 1)[["persona_id", "item_id", "option"]]
+            found = matched(
+                sample_answers(respondent(homogenisation=setting), people, SCALES, seed=s), human, items=SCALES, by="state", n_boot=BOOT
+            )
+            parts.setdefault(("homogenisation", setting, "accuracy of matched persons", float(accuracy)), []).append(
+                ends(found, "accuracy")
+            )
+            parts.setdefault(("homogenisation", setting, "correlation of matched persons", float(np.mean(r))), []).append(
+                ends(found, "correlation", "correlation_low", "correlation_high")
+            )
+    return gathered(parts)
+
+
+def lengthened() -> pd.DataFrame:
+    "The same people with a story of 40 to 250 words."
+    line, rng = "On most days there is work, lunch at noon, and a walk.", np.random.default_rng(3)
+    return population().assign(
+        tier="descriptive",
+        text=[f"{t}\n{' '.join([line] * k)}" for t, k in zip(population()["text"], rng.integers(4, 22, 2040), strict=True)],
+    )
+
+
+def tiers(runs: int, seed: int) -> Iterator[Row]:
+    "Drift with the length of the text, paired; three scales of agreement."
+    longer, low = lengthened(), population()
+    for setting in (0.0, 0.4, 1.0):
+        r, values = respondent(drift=setting), np.arange(5) / 4
+        truth = np.mean(
+            [
+                (b - a).mean(0) @ values
+                for a, b in ((probabilities(r, f, i)["share"].to_numpy().reshape(-1, 5) for f in (low, longer)) for i in SCALES)
+            ]
+        )
+        rows = []
+        for rng, people in samples(runs, seed):
+            who = rng.integers(len(low), size=len(people))
+            both = [
+                sample_answers(
+                    r,
+                    f.iloc[who].assign(persona_id=people["persona_id"].to_numpy(), state=people["state"].to_numpy()),
+                    SCALES,
+                    seed=2 * int(people["persona_id"].iloc[0]) + n,
+                )
+                for n, f in enumerate((low, longer))
+            ]
+            answers = pd.concat(both).assign(tier=lambda a: a["tier"].replace("subjective_tabular", "meta"))
+            for _, one in answers.groupby("state"):
+                rows.append(ends(tier_drift(one.assign(state=""), items=SCALES, score="scale", level="overall", n_boot=BOOT), "difference"))
+        yield "drift", setting, "tier drift, four scales", float(truth), np.vstack(rows)
+
+
+def moods(runs: int, seed: int) -> Iterator[Row]:
+    "Polarity and subjectivity of texts with no, few or many cheerful sentences, and their number (very skewed: most have none)."
+    plain, happy, rng = "There is work in the morning and a meal at noon.", "It is a wonderful and happy life.", np.random.default_rng(5)
+    for setting in (0.2, 0.5, 2.0):
+        base = [f"A person of {a} years. {plain}" for a in population()["age"]]
+        times = rng.poisson(setting * rng.exponential(size=len(base)))
+        told = [f"{t} {' '.join([happy] * k)}" for t, k in zip(base, times, strict=True)]
+        scores = [sentiment(pd.Series(t))[["polarity", "subjectivity"]].assign(number=k) for t, k in ((base, 0.0), (told, times * 1.0))]
+        truth, rows = (scores[1] - scores[0]).mean(), {"polarity": [], "subjectivity": [], "number": []}
+        who = rng.integers(len(base), size=(runs, PEOPLE))
+        for run, mine in enumerate(who):
+            frame = pd.concat(
+                [s.iloc[mine].assign(persona_id=range(PEOPLE), tier=t) for s, t in zip(scores, ("meta", "descriptive"), strict=True)]
+            )
+            found = score_drift(frame, list(rows), n_boot=BOOT, seed=run).set_index("measure")
+            for name, kept in rows.items():
+                kept.append(found.loc[[name], ["difference", "low", "high"]].to_numpy(float))
+        for name, kept in rows.items():
+            yield "cheerful sentences", setting, f"drift of {name}", float(truth[name]), np.vstack(kept)
+
+
+def left_out(runs: int, seed: int) -> Iterator[Row]:
+    "What the party adds to the answers of Democrats, from two drawn answers each; setting is the size of the loading."
+    for setting in (0.0, 0.5, 1.0):
+        push = loadings()
+        push["loading"] *= np.where(push["attribute"] == "party", setting, 1.0)
+        r = Respondent(items=SURVEY, loadings=push, attributes=("age", "sex", "party"), seed=4)
+        some = population()[population()["party"].isin(PARTIES[:3])]
+        cut, rows = some.assign(text=render(some, attributes=["age", "sex"])), []
+        p = [probabilities(r, f, SURVEY["trust"])["share"].to_numpy().reshape(-1, 2)[:, 0] for f in (some, cut)]
+        for rng, people in samples(runs, seed):
+            who, same = rng.integers(len(some), size=len(people)), {c: people[c].to_numpy() for c in ("persona_id", "state")}
+            both = [
+                sample_answers(r, f.iloc[who].assign(**same), SURVEY["trust"], seed=2 * int(people["persona_id"].iloc[0]) + n)
+                for n, f in enumerate((some, cut))
+            ]
+            one, other = (dict(list(f.assign(run=f["state"], state="").groupby("run"))) for f in both)
+            for run in one:
+                found = ablation_effects(one[run], {"party": other[run]}, items=Survey([SURVEY["trust"]]), n_boot=BOOT, seed=int(run))
+                rows.append(ends(found.query("option == 'Agree'"), "effect"))
+        yield "loading of the party", setting, "ablation of the party", float((p[0] - p[1]).mean()), np.vstack(rows)
+
+
+def regression(runs: int, seed: int) -> Iterator[Row]:
+    "Coefficient of being on the left; truth is that of least squares in the population."
+    for setting in (0.0, 0.4, 0.8):
+        everybody = population().assign(side=np.where(population()["party"].isin(PARTIES[:3]), "left", "other"))
+        x = np.column_stack([np.ones(2040), everybody["side"].eq("left"), everybody["sex"].eq("Male")]).astype(float)
+        truth, rows = np.linalg.lstsq(x, planted(homogenisation=setting)["trust"][:, 0], rcond=None)[0][1], []
+        for _, people in samples(runs, seed):
+            people = people.assign(side=np.where(people["party"].isin(PARTIES[:3]), "left", "other"))
+            answers = sample_answers(respondent(homogenisation=setting), people, SURVEY["trust"], seed=int(people["persona_id"].iloc[0]))
+            people = people.assign(run=people["state"])
+            one = dict(list(people.groupby("run")))
+            for run, mine in answers.groupby("state"):
+                found = answer_regression(mine.drop(columns=["side", "sex"]), one[run], ["side", "sex"], items=Survey([SURVEY["trust"]]))
+                row = found.query("option == 'Agree' and attribute == 'side'").iloc[0]
+                sign = 1 if row["value"] == "left" else -1
+                rows.append(sorted([sign * row["coefficient"], sign * row["low"], sign * row["high"]]))
+        rows = np.array(rows)[:, [1, 0, 2]]
+        yield "homogenisation", setting, "regression on the side", float(truth), rows
+
+
+def marked(runs: int, seed: int) -> Iterator[Row]:
+    "Log odds of a word by answer: 300 texts in two tiers, the word's rate depends on the answer by a known factor."
+    vocabulary = np.array([f"w{chr(97 + i)}{chr(97 + j)}" for i in range(5) for j in range(8)] + ["joy"])
+    for setting in (1.0, 1.6, 2.5):
+        rates_of = [np.r_[np.full(40, (1 - r) / 40), r] for r in (0.03 * setting, 0.03)]
+        truth = np.log(rates_of[0][-1] / (1 - rates_of[0][-1])) - np.log(0.03 / 0.97)
+        rows = []
+        for run in range(runs):
+            rng = np.random.default_rng(int(row_seeds(seed, "words", str(run))[0]))
+            answers = pd.DataFrame(
+                {
+                    "persona_id": range(300),
+                    "tier": np.repeat(["meta", "descriptive"], 150),
+                    "item_id": "trust",
+                    "option": np.where(rng.random(300) < np.repeat([0.3, 0.7], 150), "Agree", "Disagree"),
+                }
+            )
+            counts = np.where((answers["option"] == "Agree").to_numpy()[:, None], *(rng.multinomial(40, p, 300) for p in rates_of))
+            texts = [" ".join(np.repeat(vocabulary, c)) for c in counts]
+            found = answer_words(answers.assign(text=texts), answers, "trust", ("Agree", "Disagree"))
+            rows.append(found.loc[found["word"] == "joy", ["log_odds", "low", "high"]].to_numpy(float))
+        yield "rate of a word", setting, "log odds of a marked word", float(truth), np.vstack(rows)
+
+
+DIAGNOSTICS = {
+    "alignment": alignments,
+    "shares": shares,
+    "reply_rates": rates,
+    "spread": homogenised,
+    "group_variance": groups,
+    "cronbach_alpha": battery,
+    "correlation_distance": structure,
+    "order_effects": order,
+    "retest": repeated,
+    "conditioning_gain": gain,
+    "matched": persons,
+    "tier_drift": tiers,
+    "score_drift": moods,
+    "ablation_effects": left_out,
+    "answer_regression": regression,
+    "answer_words": marked,
+}
+
+
+SLOW = ("correlation_distance", "conditioning_gain", "tier_drift", "ablation_effects", "answer_regression", "answer_words")
+
+
+def summary(diagnostic: str, row: Row) -> dict:
+    "A row of the table."
+    dial, setting, quantity, truth, found = row
+    found = found[np.isfinite(found[:, 0])]
+    runs, mean = len(found), found[:, 0].mean()
+    held, mean_held = (((found[:, 1] <= t + 1e-12) & (t - 1e-12 <= found[:, 2])).mean() for t in (truth, mean))
+    return {
+        "diagnostic": diagnostic,
+        "dial": dial,
+        "setting": setting,
+        "quantity": quantity,
+        "planted": truth,
+        "recovered": mean,
+        "bias": mean - truth,
+        "bias_error": found[:, 0].std(ddof=1) / runs**0.5,
+        "coverage": held,
+        "coverage_error": (held * (1 - held) / runs) ** 0.5,
+        "coverage_of_mean": mean_held,
+        "runs": runs,
+    }
+
+
+def main(arguments: list[str] | None = None) -> None:
+    "Run what is asked for and is not there yet."
+    given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    given.add_argument("what", nargs="*", choices=[*DIAGNOSTICS, []], help="all, unless named")
+    given.add_argument("--runs", type=int, help="1,000 by default, 400 for those that take one study at a time")
+    given.add_argument("--seed", type=int, default=1)
+    given.add_argument("--out", type=Path, default=OUT)
+    given.add_argument("--again", action="store_true", help="also those that are there")
+    words = given.parse_args(arguments)
+    table = pd.read_csv(words.out) if words.out.exists() else pd.DataFrame({"diagnostic": []})
+    for name in words.what or DIAGNOSTICS:
+        if not words.again and name in set(table["diagnostic"]):
+            continue
+        start = time.perf_counter()
+        fresh = pd.DataFrame([summary(name, row) for row in DIAGNOSTICS[name](words.runs or (400 if name in SLOW else 1000), words.seed)])
+        print(f"{name}: {time.perf_counter() - start:.0f} s\n{fresh.round(4).to_string(index=False)}", file=sys.stderr, flush=True)
+        table = pd.concat([t for t in (table[table["diagnostic"] != name], fresh) if len(t)])
+        known = (
+            table.assign(_place=table["diagnostic"].map(list(DIAGNOSTICS).index))
+            .sort_values("_place", kind="stable")
+            .drop(columns="_place")
+        )
+        words.out.parent.mkdir(parents=True, exist_ok=True)
+        known.to_csv(words.out, index=False, float_format="%.6g")
+
+
+if __name__ == "__main__":
+    pd.set_option("display.width", 220, "display.max_columns", 20)
+    main()
