@@ -24,6 +24,8 @@ _WHERE = {
     "text": ("diversity", "lexicon_share", "marked_words", "near_duplicates", "score_drift", "sentiment"),
     "plots": ("drift_plot", "forecast_plot", "homogenisation_plot", "order_plot", "sentiment_plot", "state_map", "state_maps",
               "summary_plot", "word_cloud", "words_plot"),
+    "disclosure": ("disclosure", "methods_paragraph"),
+    "grids": ("grid",),
     "runs": ("RunError", "check_parameters", "experiments", "parameters", "record", "run"),
 }
 _HOME = {name: module for module, names in _WHERE.items() for name in names}
