@@ -23,7 +23,7 @@ from persona_kit.survey_files import (
     _STATISTICS, NOT_ASKED, _absent, _bare_label, _check_wanted, _csv, _error, _existing, _float, _labelled, _listed, _put, _pyreadstat, _renamed,
     _suffix, _table,
 )
-from .surveys import Item, Survey, accepts
+from .surveys import Item, Survey, accepts, read_answer
 from .tables import check, data_path, read, write
 
 # %% ../nbs/02c_benchmarks.ipynb #e67855c9
@@ -378,8 +378,8 @@ def wide_answers(answers: pd.DataFrame, survey: Survey | Item) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per persona, draw, tier, generator, simulator and mode; `state` and `weight` if there are any; per item the option, or the
-        refusal, or None where there is no valid answer.
+        One row per persona, draw, tier, generator, simulator and mode (and context, wording, template, if there are any); `state` and `weight` if there are any; per item the option (a list of
+        options, a number), or the refusal, or None where there is no valid answer.
 
     Raises
     ------
@@ -391,15 +391,25 @@ def wide_answers(answers: pd.DataFrame, survey: Survey | Item) -> pd.DataFrame:
     unknown = [i for i in answers["item_id"].unique() if i not in items]
     if unknown:
         raise _error("answers", f"item {unknown[0]!r} is not in the survey: {', '.join(items)}")
-    keys = [c for c in ("persona_id", "draw", "tier", "generator", "simulator", "mode", "state", "weight") if c in answers]
+    keys = [c for c in ("persona_id", "draw", "tier", "generator", "simulator", "mode", "context", "wording", "template", "state", "weight") if c in answers]
     columns = answers.assign(reason=answers.get("reason"))[["item_id", "option", "status", "reason"]].astype(object)
-    said = [option if status == "ok" else reason if status == "refusal" and reason in items[item].refusals else None
+    said = [_answer(items[item], option) if status == "ok" else reason if status == "refusal" and reason in items[item].refusals else None
             for item, option, status, reason in columns.to_numpy()]
     long = answers[keys].astype(object).where(answers[keys].notna(), None).assign(_item=answers["item_id"], _said=pd.Series(said, answers.index, dtype=object))
     order = list(dict.fromkeys(map(tuple, long[keys].to_numpy())))
     table = pd.DataFrame(order, columns=keys)
     cells = {(tuple(k), i): s for *k, i, s in long[[*keys, "_item", "_said"]].to_numpy()}
     return table.assign(**{name: pd.Series([cells.get((k, name)) for k in order], dtype=object) for name in items})
+
+
+def _answer(item: Item, option: str) -> Any:
+    "Lists and numbers from their text; what is no option is seen to when it is written."
+    try:
+        return read_answer(item, option)
+    except ValueError as e:
+        if item.kind in ("single", "text"):
+            return option
+        raise _error("answers", str(e)) from None
 
 # %% ../nbs/02c_benchmarks.ipynb #b64ea3bb
 def item_codes(item: Item) -> dict[str, float]:
@@ -512,7 +522,7 @@ def _write_sav(frame: pd.DataFrame, path: Path, survey: Survey) -> Path:
     changed = [f"{a!r} is {b!r}" for a, b in names.items() if a != b] + [f"the text of {v[0]!r} is cut" for v in variables if len(v[1].encode("utf-8")) > 255]
     if changed:
         warnings.warn(f"{path.name}: SPSS allows less: {', '.join(changed[:5])}{', …' * (len(changed) > 5)}; the codebook has the originals", stacklevel=3)
-    refusals = {i.item_id: [c for label, c in item_codes(i).items() if label in i.refusals] for i in survey}
+    refusals = {i.item_id: [c for label, c in item_codes(i).items() if label in i.refusals] for i in survey if i.kind != "text"}
     lost = {n: [{"lo": min(r), "hi": max(r)}] for item, r in refusals.items() for v, n in names.items() if r and (v == item or v.rpartition("_")[0] == item)}
     path.parent.mkdir(parents=True, exist_ok=True)
     library.write_sav(pd.DataFrame({names[v[0]]: v[2] for v in variables}), str(path), compress=path.suffix == ".zsav",

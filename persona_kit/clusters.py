@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -24,9 +24,11 @@ from .batch import _write
 from persona_kit.chat import (
     ChatError, ChatModel, ReplyStore, _canonical, _cost, _expected, _Pacer, _Progress, _store_rows, _urls, _without_secrets,
 )
-from .simulation import _typed, _with_text, ask, requests
+from .simulation import _extra, _How, _marks, _typed, _with_text, ask, requests
+from .simulation import _Study as _Asking
 from .surveys import Item, Survey
 from .tables import check, row_seeds, write
+from .templates import read_template
 
 # %% ../nbs/06b_clusters.ipynb #07c7ddc4
 def shard_numbers(personas: pd.DataFrame, shards: int) -> np.ndarray:
@@ -95,12 +97,15 @@ class _Study:
     settings: dict[str, Any]
     model_id: str
     survey: Survey
-    how: dict[str, Any]  # mode, draws, shuffle, seed, constrain
+    how: _How
     folder: str
     workers: int
 
 # %% ../nbs/06b_clusters.ipynb #0984f8a1
-def _study(model: ChatModel, survey: Any, how: dict[str, Any], folder: Path | str | os.PathLike, workers: int) -> _Study:
+def _study(model: ChatModel, survey: Any, how: _How, folder: Path | str | os.PathLike, workers: int) -> _Study:
+    if how.get("coder") is not None:
+        raise ValueError("a second model, coder=, is not sent to other machines; leave it out (the model itself codes), or ask in mode 'open' on one machine")
+    how = {**how, "template": read_template(how.get("template", "default"))}  # its words: the file is not on the other machines
     return _Study(_settings(model), model.id, Survey(survey), how, str(folder), workers)
 
 # %% ../nbs/06b_clusters.ipynb #899825da
@@ -152,16 +157,15 @@ def _known(people: pd.DataFrame, study: _Study, model: ChatModel) -> list[str]:
 
 # %% ../nbs/06b_clusters.ipynb #2d8d86f3
 def ask_shard(personas: pd.DataFrame, survey: Survey | Item, model: ChatModel, folder: str | os.PathLike, shard: int, *, shards: int,
-              workers: int | None = None, mode: str = "choice", draws: int = 1, shuffle: bool = True, seed: int = 0,
-              constrain: bool | None = None, progress: bool | None = None) -> pd.DataFrame:
+              workers: int | None = None, progress: bool | None = None, **how: Unpack[_How]) -> pd.DataFrame:
     """Ask the people of one shard: for clusters that hand out work by themselves.
 
     Parameters
     ----------
     personas : DataFrame
         All personas of the study; those of the shard are asked.
-    survey, model, mode, draws, shuffle, seed, constrain, progress
-        As in `ask`.
+    survey, model, progress, **how
+        As in `ask`: mode, draws, shuffle, seed, constrain, context, wording, template, pick, codings.
     folder : path
         Where the shard's store is kept, on a disk of this machine.
     shard, shards : int
@@ -184,7 +188,6 @@ def ask_shard(personas: pd.DataFrame, survey: Survey | Item, model: ChatModel, f
     if not 0 <= shard < shards:
         raise ValueError(f"shard must be between 0 and {shards - 1}, got {shard}")
     numbers = shard_numbers(check(personas, "personas"), _split(Path(folder), shards, shards))
-    how: dict[str, Any] = {"mode": mode, "draws": draws, "shuffle": shuffle, "seed": seed, "constrain": constrain}
     study = _study(model, survey, how, folder, workers or shards)
     people, sizes = personas[numbers == shard], np.bincount(numbers, minlength=shards)
     most = tuple(_shares(limit, sizes)[shard] if len(numbers) else None for limit in (model.max_requests, model.max_cost))
@@ -196,10 +199,15 @@ _SENT = ("persona_id", "weight", "tier", "status", "text")
 _ANSWERED = pa.schema([
     ("item_id", pa.string()), ("draw", pa.int64()), ("option", pa.string()), ("probabilities", pa.list_(pa.float64())),
     ("missing_mass", pa.float64()), ("order", pa.list_(pa.string())), ("status", pa.string()), ("raw", pa.string()), ("reason", pa.string()),
-    ("prompt_tokens", pa.int64()), ("completion_tokens", pa.int64()), ("request_key", pa.string())])
+    ("prompt_tokens", pa.int64()), ("completion_tokens", pa.int64()), ("request_key", pa.string()), ("value", pa.float64()), ("codings", pa.list_(pa.string()))])
 _TOLD = pa.schema([("shard", pa.int64()), ("answers", pa.binary()), ("problem", pa.string()), ("usage", pa.string())])
 
 # %% ../nbs/06b_clusters.ipynb #816cb994
+def _whole(answers: pd.DataFrame) -> pd.DataFrame:
+    "With the columns that only some studies have."
+    return answers.assign(**{c: pd.Series(None, index=answers.index, dtype=object) for c in _ANSWERED.names if c not in answers})[_ANSWERED.names]
+
+
 def _packed(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
@@ -250,7 +258,7 @@ class _Worker:
                     usage = model.usage
         except (ChatError, OSError) as error:
             problem = str(error)
-        packed = None if answers is None else _packed(pa.Table.from_pandas(answers[_ANSWERED.names], schema=_ANSWERED, preserve_index=False))
+        packed = None if answers is None else _packed(pa.Table.from_pandas(_whole(answers), schema=_ANSWERED, preserve_index=False))
         return {"shard": row["shard"], "answers": packed, "problem": problem, "usage": json.dumps(usage)}
 
 # %% ../nbs/06b_clusters.ipynb #67c0a0f7
@@ -268,14 +276,15 @@ def _rows(personas: pd.DataFrame, numbers: np.ndarray, study: _Study, model: Cha
     return tables
 
 # %% ../nbs/06b_clusters.ipynb #810283ce
-def _frame(personas: pd.DataFrame, numbers: np.ndarray, parts: dict[int, pa.Table], model: ChatModel, mode: str) -> pd.DataFrame:
+def _frame(personas: pd.DataFrame, numbers: np.ndarray, parts: dict[int, pa.Table], model: ChatModel, study: _Study) -> pd.DataFrame:
     "The answers of some shards as `ask` would return them, in the order of the personas."
     place = np.concatenate([np.repeat(at := np.flatnonzero(numbers == shard), len(part) // len(at)) for shard, part in parts.items()])
     order = np.argsort(place, kind="stable")
     data = dict(zip(_ANSWERED.names, (c.to_pylist() for c in pa.concat_tables(parts.values()).take(order).columns), strict=True))
     carried = [c for c in ("persona_id", "tier", "generator", "state", "weight") if c in personas]
-    data |= {c: pd.Series(personas[c].tolist()).take(place[order]).array for c in carried} | {"simulator": model.id, "mode": mode}
-    return _typed(data, carried, len(place))
+    asked = _Asking(personas.head(0), study.survey, model, **study.how)
+    data |= {c: pd.Series(personas[c].tolist()).take(place[order]).array for c in carried} | {"simulator": model.id, "mode": asked.mode} | _marks(asked)
+    return _typed(data, carried, len(place), _extra(asked))
 
 # %% ../nbs/06b_clusters.ipynb #20f9be41
 @contextlib.contextmanager
@@ -367,14 +376,13 @@ def _handed_out(ray: Any, rows: list[pa.Table], study: _Study) -> Iterator[dict[
 
 # %% ../nbs/06b_clusters.ipynb #585a6127
 def ask_ray(personas: pd.DataFrame, survey: Survey | Item, model: ChatModel, folder: str | os.PathLike, *, workers: int | None = None,
-            shards: int | None = None, mode: str = "choice", draws: int = 1, shuffle: bool = True, seed: int = 0, constrain: bool | None = None,
-            out: str | os.PathLike | None = None, progress: bool | None = None) -> pd.DataFrame | Path:
+            shards: int | None = None, out: str | os.PathLike | None = None, progress: bool | None = None, **how: Unpack[_How]) -> pd.DataFrame | Path:
     """Ask each persona each item of a survey, on the machines of a Ray cluster.
 
     Parameters
     ----------
-    personas, survey, mode, draws, shuffle, seed, constrain, progress
-        As in `ask`.
+    personas, survey, progress, **how
+        As in `ask`: mode, draws, shuffle, seed, constrain, context, wording, template, pick, codings.
     model : ChatModel
         Its settings are sent to the workers, its key is not: each machine has it in its environment. What its store holds is not asked again;
         new replies go to the stores of the shards, see `merge_stores`.
@@ -399,7 +407,6 @@ def ask_ray(personas: pd.DataFrame, survey: Survey | Item, model: ChatModel, fol
     ValueError, TableError, ModuleNotFoundError
         As in `ask`; if the model was given a key; if the folder was split otherwise; if Ray is not installed.
     """
-    how: dict[str, Any] = {"mode": mode, "draws": draws, "shuffle": shuffle, "seed": seed, "constrain": constrain}
     none = ask(check(personas, "personas").head(0), survey, model, **how)  # what is wrong is said before anything starts
     _check_no_key(model)
     folder, out = Path(folder).absolute(), None if out is None else Path(out)
@@ -410,7 +417,7 @@ def ask_ray(personas: pd.DataFrame, survey: Survey | Item, model: ChatModel, fol
         numbers = shard_numbers(personas, _split(folder, shards, min(8 * count, len(personas))))
         study = _study(model, survey, how, folder, count)
         parts = _collected(ray, study, personas, numbers, model, out, progress)
-    return _frame(personas, numbers, parts, model, mode) if out is None else out
+    return _frame(personas, numbers, parts, model, study) if out is None else out
 
 # %% ../nbs/06b_clusters.ipynb #97af6c45
 def _collected(ray: Any, study: _Study, personas: pd.DataFrame, numbers: np.ndarray, model: ChatModel, out: Path | None,
@@ -419,7 +426,7 @@ def _collected(ray: Any, study: _Study, personas: pd.DataFrame, numbers: np.ndar
     parts: dict[int, pa.Table] = {}
     problems: dict[int, str] = {}
     rows, done, answered, bar = _rows(personas, numbers, study, model), 0, 0, _Progress(model._usage, progress)
-    bar.expect(len(personas) * len(study.survey) * study.how["draws"])
+    bar.expect(len(personas) * len(study.survey) * study.how.get("draws", 1))
     for told in _handed_out(ray, rows, study):
         usage, shard, done = json.loads(told["usage"]), told["shard"], done + (told["problem"] is None)
         _count(model, usage)
@@ -435,7 +442,7 @@ def _collected(ray: Any, study: _Study, personas: pd.DataFrame, numbers: np.ndar
             parts[shard] = part
         else:
             people = personas[numbers == shard]
-            write(_frame(people, np.zeros(len(people), int), {0: part}, model, study.how["mode"]), out / f"answers-{shard:05d}.parquet", "answers")
+            write(_frame(people, np.zeros(len(people), int), {0: part}, model, study), out / f"answers-{shard:05d}.parquet", "answers")
     bar.close()
     if problems:
         first = min(problems)

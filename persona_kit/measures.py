@@ -112,7 +112,7 @@ def reply_rates(answers: pd.DataFrame, *, by: str | Sequence[str] | None = None,
     -------
     DataFrame
         Columns of `by`, status (refusal, invalid, and whichever other occurs), rate (of all replies asked for), low, high, n
-        (replies asked for), n_personas.
+        (replies asked for: items that a rule left out do not count), n_personas.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def reply_rates(answers: pd.DataFrame, *, by: str | Sequence[str] | None = None,
     """
     _check_ci(ci)
     _need(answers, ("persona_id", "item_id", "option", "status"))
-    answers = _with_topic(answers, by, items)
+    answers = _with_topic(answers[answers["status"].ne("skipped")], by, items)
     units = _units(answers, by, weight, n_boot, seed)
     status = answers["status"].to_numpy(dtype=object, copy=True)
     if items is not None:

@@ -177,7 +177,7 @@ def _float(cell: Any, where: Any, row: Any, column: str) -> float:
 # %% ../nbs/02b_survey_files.ipynb #279e57fe
 def _whole_rows(frame: pd.DataFrame, where: Any, how: _How) -> list[Item]:
     "Items from one row each."
-    lists, numbers = ("options", "values", "refusals", "exclusive", "directions"), ("at_most", "minimum", "maximum")
+    lists, numbers = ("options", "values", "refusals", "exclusive", "directions", "paraphrases"), ("at_most", "minimum", "maximum")
     names = [f.name for f in fields(Item) if f.name in frame]
 
     def one(row: Any, line: Mapping) -> Item:
@@ -217,6 +217,7 @@ def _from_options(item_id: str, part: pd.DataFrame, where: Any, how: _How) -> It
     single = [f.name for f in fields(Item) if f.name in part and f.name not in ("item_id", *_OPTION_FIELDS, "options")]
     record = {name: part[name].iloc[0] for name in single if not _absent(part[name].iloc[0])}
     record |= {k: _float(record[k], where, row, k) for k in ("at_most", "minimum", "maximum") if k in record}
+    record |= {k: _listed(record[k], where, row, k) for k in ("paraphrases",) if k in record}
     record = {"item_id": item_id, "text": ""} | record
     if record.get("kind") not in ("number", "text") and part["option"].map(_absent).any():
         raise _error(where, f"an option of item {item_id!r} has no label", part.index[part["option"].map(_absent)][0], "option")
@@ -726,6 +727,7 @@ def _lines(item: Item) -> list[dict[str, Any]]:
     head = {"item_id": item.item_id, "text": item.text}
     once = {k: v for k, v in _record(item).items() if k in ("topic", "battery", "kind", "at_most", "minimum", "maximum")}
     once |= {"ask_if": item.ask_if.to_json()} if item.ask_if else {}
+    once |= {"paraphrases": json.dumps(item.paraphrases, ensure_ascii=False)} if item.paraphrases else {}
     each = [{"option": o, "value": repr(values[o]) if o in values else "", "refusal": "yes" if o in item.refusals else "",
              "exclusive": "yes" if o in item.exclusive else "", "direction": directions.get(o, "")} for o in item.shown]
     return [head | line | once for line in each or [dict.fromkeys(("option", "value", "refusal", "exclusive", "direction"), "")]]

@@ -23,14 +23,14 @@ import numpy as np
 import pandas as pd
 
 # %% ../nbs/00_tables.ipynb #ce88f4ec
-STATUSES = ("ok", "refusal", "invalid", "truncated", "filtered", "contradiction", "error")
+STATUSES = ("ok", "refusal", "invalid", "truncated", "filtered", "contradiction", "error", "skipped")
 
 TABLES: dict[str, dict[str, tuple[str, ...]]] = {
     "personas": {"required": ("persona_id", "weight", "tier"), "key": ("persona_id",)},
     "items": {"required": ("item_id", "text", "options"), "key": ("item_id",)},
     "answers": {
         "required": ("persona_id", "item_id", "draw", "option", "order", "status", "raw", "tier", "simulator", "mode", "request_key"),
-        "key": ("persona_id", "item_id", "draw", "tier", "generator", "simulator", "mode"),
+        "key": ("persona_id", "item_id", "draw", "tier", "generator", "simulator", "mode", "context", "wording", "template"),
     },
     "distributions": {"required": ("item_id", "option", "share", "n"), "key": ()},
     "replies": {"required": ("request_key", "model", "text", "status"), "key": ()},
@@ -154,7 +154,7 @@ def _whole(path: Path) -> Iterator[Path]:
         Path(temporary).unlink(missing_ok=True)
 
 
-_LISTS = {"order": "string", "options": "string", "refusals": "string", "probabilities": "double", "values": "double"}
+_LISTS = {"order": "string", "options": "string", "refusals": "string", "probabilities": "double", "values": "double", "codings": "string"}
 
 
 def _schema(frame: pd.DataFrame) -> Any:
@@ -163,7 +163,8 @@ def _schema(frame: pd.DataFrame) -> Any:
 
     schema = pyarrow.Schema.from_pandas(frame, preserve_index=False)
     for i, name in enumerate(schema.names):
-        if name in _LISTS and pyarrow.types.is_null(schema.field(i).type):
+        kind = schema.field(i).type
+        if name in _LISTS and pyarrow.types.is_null(kind.value_type if pyarrow.types.is_list(kind) else kind):
             schema = schema.set(i, pyarrow.field(name, pyarrow.list_(pyarrow.type_for_alias(_LISTS[name]))))
     return schema
 

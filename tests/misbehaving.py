@@ -162,7 +162,19 @@ def poison_letter(handler, body, n):
     return handler.reply(500, problem("out of luck")) if "poison" in str(body) else letter(handler, body, n)
 
 
+def interviewee(handler, body, n):
+    "Answers in the form asked for; which answer is a matter of the messages alone. Questions about poison are never answered."
+    text, whole = handler.prompt(body), json.dumps(body["messages"])
+    if "poison" in text:
+        return handler.reply(500, problem("out of luck"))
+    turn = sum(whole.encode()) % 2
+    said = str(3 + turn) if "number only" in text else "A, B"[: 1 + 3 * turn] if "letters only" in text else "Well, it depends." if "own words" in text else "AB"[turn]
+    time.sleep(0.02)
+    return handler.reply(200, chat(said))
+
+
 MODES = {
+    "interviewee": interviewee,
     "letter": letter,
     "slow_letter": slow_letter,
     "poison_letter": poison_letter,

@@ -25,7 +25,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from persona_kit import batch, chat, simulation, tables
+from persona_kit import batch, chat, replies, tables
 from persona_kit.chat import ChatError, ChatModel, ReplyStore, Request
 from persona_kit.generation import parse_attributes, parse_narrative
 from persona_kit.personas import OBJECTIVE, SUBJECTIVE
@@ -620,10 +620,10 @@ OPTIONS = st.lists(LABELS, min_size=2, max_size=8, unique_by=str.strip)
 def test_a_letter_and_a_label_are_never_taken_for_another_option(options, data):
     i = data.draw(st.integers(0, len(options) - 1))
     letter = LETTERS[i]
-    called = any(letter.casefold() in re.findall(r"\w+", simulation._plain(o).casefold()) for o in options)
+    called = any(letter.casefold() in re.findall(r"\w+", replies._plain(o).casefold()) for o in options)
     for reply in (letter, f"{letter}.", f"({letter})", f" {letter.lower()}\n"):
         assert parse_choice(reply, options) in [(i, "ok")] + [(None, "invalid")] * called
-    reads_as_letter = len(simulation._unwrapped(options[i]).strip(simulation._MARKS + "<>$_")) <= 1
+    reads_as_letter = len(replies._unwrapped(options[i]).strip(replies._MARKS + "<>$_")) <= 1
     assert parse_choice(options[i], options) in [(i, "ok")] + [(None, "invalid")] * reads_as_letter
     reply = data.draw(st.text(st.characters(), max_size=200))
     place, status = parse_choice(reply, options)
@@ -646,7 +646,7 @@ def test_option_probabilities_and_what_is_missing_make_one(pairs, options):
     assert 0 <= missing <= 1 and (shares is not None or missing == 1)
     if shares is not None:
         assert len(shares) == len(options) and all(0 <= p <= 1 for p in shares) and math.isclose(sum(shares), 1)
-        on_options = sum(math.exp(min(p, 0.0)) for t, p in pairs if simulation._spelled(t, options) is not None and not math.isnan(p))
+        on_options = sum(math.exp(min(p, 0.0)) for t, p in pairs if replies._spelled(t, options) is not None and not math.isnan(p))
         assert math.isclose(min(on_options, 1.0) + missing, 1, abs_tol=1e-9)
 
 

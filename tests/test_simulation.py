@@ -957,21 +957,6 @@ def test_what_ask_refuses_before_it_asks(change, kwargs, error, words):
     assert not model.seen
 
 
-@pytest.mark.parametrize(
-    "item, words",
-    [
-        (Item("m", "Which?", ["a", "b"], kind="multiple"), "'m' is of kind 'multiple'"),
-        (Item("n", "How many?", kind="number"), "'n' is of kind 'number'"),
-        (Item("c", "Which?", ["a", "b"], ask_if={SURVEY[0].item_id: [SURVEY[0].options[0]]}), "'c' is asked only if"),
-    ],
-)
-def test_items_that_cannot_be_asked_yet(item, words):
-    model = Fake()
-    with pytest.raises(ValueError, match=words):
-        ask(people(), SURVEY + item, model)
-    assert not model.seen
-
-
 def test_frames_and_surveys_that_are_none():
     model = Fake()
     with pytest.raises(TableError, match="missing column persona_id"):

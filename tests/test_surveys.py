@@ -286,7 +286,7 @@ def test_all_kinds_through_a_frame_and_a_file(tmp_path):
     moods = battery("b", "How often?", {"é": "calm", "2": "None"}, ["Never", "Often"], refusals=["NA"], topic="mood")
     survey = panel() + moods + topic_survey()
     frame = survey.to_frame()
-    assert list(frame)[:7] == ["item_id", "text", "options", "values", "refusals", "topic", "kind"] and len(list(frame)) == 14
+    assert list(frame)[:7] == ["item_id", "text", "options", "values", "refusals", "topic", "kind"] and len(list(frame)) == 15
     assert Survey.from_frame(frame).items == survey.items
     assert Survey.from_frame(read(write(frame, tmp_path / "items.parquet", "items"), "items")).items == survey.items
     assert list(presidential_election().to_frame()) == list(frame)[:7]
