@@ -111,7 +111,8 @@ class _Parameter:
         found = re.match(r"(?:one|any) of ((?:[^:;(.]|\.(?=\S))+)", self.help)
         words = [w.strip(" `'\"") for w in re.split(r",|\bor\b|\band\b", found[1])] if found else []
         if len(words) == 1 and (name := words[0].removeprefix("persona_kit.")) != words[0]:
-            return [str(v) for v in getattr(importlib.import_module("persona_kit"), name)]
+            module, _, last = f"persona_kit.{name}".rpartition(".")
+            return [str(v) for v in getattr(importlib.import_module(module), last)]
         return [w for w in words if w]
 
     @property
