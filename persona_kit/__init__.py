@@ -26,7 +26,7 @@ _WHERE = {
     "plots": ("cross_plot", "drift_plot", "forecast_plot", "homogenisation_plot", "order_plot", "sentiment_plot", "specification_plot",
               "state_map", "state_maps",
               "summary_plot", "word_cloud", "words_plot"),
-    "disclosure": ("disclosure", "methods_paragraph"),
+    "reporting": ("disclosure", "methods_paragraph"),
     "grids": ("grid",),
     "runs": ("RunError", "check_parameters", "experiments", "parameters", "record", "run"),
 }

@@ -38,7 +38,7 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 import pandas as pd
 
 from .chat import ChatError, _embedded_file, _embedded_id
-from .disclosure import _methods, _said, _sheet
+from .reporting import _methods, _said, _sheet
 from .tables import data_path, write
 
 # %% ../nbs/12_runs.ipynb #d053158c

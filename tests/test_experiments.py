@@ -7,7 +7,7 @@ import nbformat
 import pandas as pd
 import pytest
 
-from persona_kit.disclosure import disclosure, methods_paragraph
+from persona_kit.reporting import disclosure, methods_paragraph
 from persona_kit.grids import grid
 from persona_kit.runs import RunError, run
 from persona_kit.tables import check, data_path

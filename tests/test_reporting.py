@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from test_runs import notebook
 
-from persona_kit.disclosure import disclosure, methods_paragraph
+from persona_kit.reporting import disclosure, methods_paragraph
 from persona_kit.runs import run
 
 MANIFEST = {"experiment": "x", "status": "ok", "started": "2026-01-02", "ended": "2026-01-02", "seeds": {"seed": 7},
@@ -91,3 +91,12 @@ record({{"asked": 4}}, "usage");"""
     assert "not a human population" in last and "1 of 4 (25.0%)" in last and "&lt;b&gt;meta&lt;/b&gt;" in last and "<b>meta" not in last
     assert page.rstrip().endswith("</html>") and last.count("</section>") == 1
     assert facts(made)["requests sent"] == "4"
+
+
+def test_names_of_the_package_are_functions_and_temperatures_in_names_are_told(tmp_path):
+    import persona_kit
+
+    folder(tmp_path, MANIFEST | {"models": {"generator 1": "embedded@0.2", "simulator 1": "m@1"}, "parameters": {}})
+    said = persona_kit.disclosure(tmp_path).set_index("item")["value"]
+    assert said["temperature"] == "as named after @"
+    assert "generator 1: embedded@0.2; simulator 1: m@1" in persona_kit.methods_paragraph(tmp_path)
