@@ -18,12 +18,16 @@ _WHERE = {
     "generation": ("generate", "agenerate"),
     "simulation": ("ask", "aask"),
     "alignment": ("distribution", "jensen_shannon", "kendall_tau", "kullback_leibler", "total_variation", "wasserstein"),
-    "measures": ("adjusted_shares", "conditioning_gain", "correlation_distance", "cronbach_alpha", "group_variance", "human_baselines",
+    "measures": ("adjusted_shares", "alignment_difference", "conditioning_gain", "correlation_distance", "cronbach_alpha",
+                 "group_variance", "human_baselines",
                  "matched", "order_effects", "reply_rates", "retest", "spread"),
     "elections": ("baselines", "drift", "electoral_votes", "evaluate", "forecast", "position_bias", "results"),
     "text": ("diversity", "lexicon_share", "marked_words", "near_duplicates", "score_drift", "sentiment"),
-    "plots": ("drift_plot", "forecast_plot", "homogenisation_plot", "order_plot", "sentiment_plot", "state_map", "state_maps",
+    "plots": ("cross_plot", "drift_plot", "forecast_plot", "homogenisation_plot", "order_plot", "sentiment_plot", "specification_plot",
+              "state_map", "state_maps",
               "summary_plot", "word_cloud", "words_plot"),
+    "reporting": ("disclosure", "methods_paragraph"),
+    "grids": ("grid",),
     "runs": ("RunError", "check_parameters", "experiments", "parameters", "record", "run"),
 }
 _HOME = {name: module for module, names in _WHERE.items() for name in names}

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['reply_rates', 'spread', 'group_variance', 'correlation_distance', 'cronbach_alpha', 'order_effects',
-           'adjusted_shares', 'retest', 'coding_agreement', 'conditioning_gain', 'matched', 'human_baselines']
+           'adjusted_shares', 'retest', 'coding_agreement', 'conditioning_gain', 'matched', 'human_baselines',
+           'alignment_difference']
 
 # %% ../nbs/07b_measures.ipynb #7f01cb62
 from collections.abc import Iterable, Sequence
@@ -17,7 +18,7 @@ from scipy import sparse
 from scipy.special import ndtr, ndtri, stdtrit
 
 from .alignment import (_by_cell, _centred, _check_by, _check_ci, _check_measure, _check_shares, _check_weight, _checked, _draws,
-                                   _grid, _human_grid, _item_table, _people, _places, _rules, _score, _tabulate, resample)
+                                   _grid, _human_grid, _item_table, _Parts, _people, _places, _point, _rules, _score, _scores, _tabulate, resample)
 from .tables import STATUSES, TableError, row_seeds
 
 # %% ../nbs/07b_measures.ipynb #634b65b4
@@ -1102,3 +1103,78 @@ def _aligned(shares: np.ndarray, guess: np.ndarray | None, sizes: np.ndarray, ru
         given = guess[place, :k] if guess is not None else np.full(human.shape, 1 / k) if name == "uniform" else np.eye(k)[human.argmax(1)]
         out[place] = _score(given[..., None], human, str(rule))[:, 0]
     return out
+
+# %% ../nbs/07b_measures.ipynb #7b5e0002
+def alignment_difference(answers: pd.DataFrame, human: pd.DataFrame, factor: str, reference, *, items, by: str | Sequence[str] | None = None,
+                         measure: str = "wasserstein", weight: str | None = "weight", ci: float = 0.95, n_boot: int = 1000,
+                         seed: int = 0) -> pd.DataFrame:
+    """Compare conditions under which the same personas answered, by their alignment with human answers.
+
+    Parameters
+    ----------
+    answers : DataFrame
+        An answers table with the column `factor` and those of `by`.
+    human : DataFrame
+        A distributions table.
+    factor : str
+        Column that names the condition.
+    reference : object
+        Condition to subtract.
+    items : Survey or items table
+    by : str or list of str, optional
+        Human subgroups; alignment is taken within them.
+    measure, weight
+        As in `alignment`.
+    ci : float
+    n_boot, seed : int
+        Personas are drawn with all their answers under all conditions.
+
+    Returns
+    -------
+    DataFrame
+        One row per condition: `factor`, measure, alignment (mean over items and groups), low, high, reference, difference,
+        difference_low, difference_high (0 for the reference itself), n_cells (items × groups that both have).
+
+    Raises
+    ------
+    TableError, ValueError
+        As `alignment`; or if there is no such condition.
+    """
+    _check_measure(measure)
+    _check_ci(ci)
+    _check_shares(human, "human")
+    if factor not in answers or reference not in set(answers[factor]):
+        raise ValueError(f"answers have no {factor} {reference!r}" if factor in answers else f"answers have no column {factor!r}")
+    table, keys = _item_table(items), [factor, *([by] if isinstance(by, str) else by or [])]
+    frame, tally = _tabulate(answers, keys, weight, items)
+    groups = tally.groups
+    shares, n = _grid(frame, groups, table, "simulated")
+    parts = _Parts(groups, _checked(shares, groups, table, "simulated"), *_human_grid(human, groups, table)[:1], *_rules(groups, table, measure, items))
+    scores = np.full((len(groups), n_boot + 1), np.nan)
+    scores[:, 0] = _point(parts, measure, n)["alignment"]
+    for some, found in _scores(parts, (tally, _draws(answers, tally, n_boot, seed))):
+        scores[some, 1:] = found
+    rows = [{factor: level, "measure": measure, **_against(scores, *_shared(groups, factor, level, reference), ci)}
+            for level in dict.fromkeys(groups[factor])]
+    return pd.DataFrame(rows).assign(reference=reference)[
+        [factor, "measure", "alignment", "low", "high", "reference", "difference", "difference_low", "difference_high", "n_cells"]]
+
+# %% ../nbs/07b_measures.ipynb #7b5e0003
+def _shared(groups: pd.DataFrame, factor: str, level, reference) -> tuple[np.ndarray, np.ndarray]:
+    "Places of the cells of one condition and of the same cells of the reference."
+    rest = [c for c in groups if c != factor]
+    cells = groups.assign(_place=np.arange(len(groups)))
+    one, other = (cells[cells[factor].eq(v)].drop(columns=factor) for v in (level, reference))
+    both = one.merge(other, on=rest, suffixes=("", "_reference"))
+    return both["_place"].to_numpy(), both["_place_reference"].to_numpy()
+
+
+def _against(scores: np.ndarray, mine: np.ndarray, base: np.ndarray, ci: float) -> dict[str, float]:
+    known = np.isfinite(scores[mine, 0]) & np.isfinite(scores[base, 0])
+    names = ("alignment", "low", "high", "difference", "difference_low", "difference_high")
+    if not known.any():
+        return dict.fromkeys(names, np.nan) | {"n_cells": 0}
+    ours, theirs = np.nanmean(scores[mine[known]], 0), np.nanmean(scores[base[known]], 0)
+    both = np.array([ours, ours - theirs])
+    low, high = _centred(both[:, 1:], both[:, 0], ci)
+    return dict(zip(names, (both[0, 0], low[0], min(high[0], 1.0), both[1, 0], low[1], high[1]), strict=True)) | {"n_cells": int(known.sum())}

@@ -132,10 +132,11 @@ def tier_attributes(tier: str) -> tuple[Attribute, ...]:
     return TIERS[tier]
 
 # %% ../nbs/04_personas.ipynb #49e8c002
-FORMATS = ("list", "json", "sentence", "first_person")
+FORMATS = ("list", "json", "sentence", "first_person", "interview")
 _PERSON = {
     "sentence": {"I": "this person", "am": "is", "have": "has", "my": "their", "me": "them", "live": "lives", "work": "works", "speak": "speaks"},
     "first_person": {k: k for k in ("I", "am", "have", "my", "me", "live", "work", "speak")},
+    "interview": {k: k for k in ("I", "am", "have", "my", "me", "live", "work", "speak")},
 }
 
 # %% ../nbs/04_personas.ipynb #99ecabae
@@ -147,7 +148,7 @@ def render(personas: pd.DataFrame, format: str = "list", *, attributes=None) -> 
     personas : DataFrame
         A personas table. Each row is rendered with the attributes of its tier; missing values are left out.
     format : str
-        "list", "json", "sentence" (third person) or "first_person".
+        "list", "json", "sentence" (third person), "first_person" or "interview" (each attribute as a question, answered in the first person).
     attributes : list of str, optional
         Only these columns, in this order; they may be columns of your own.
 
@@ -198,8 +199,11 @@ def _words(facts: list[tuple[Attribute, str]], format: str) -> str:
         return "\n".join(v if a.name == "narrative" else f"{a.label}: {v}" for a, v in facts)
     sex = {"Male": "man", "Female": "woman"}
     person = _PERSON[format]
-    sentences = (a.clause.format(v=sex.get(v, v) if a.name == "sex" else v, **person) for a, v in facts)
-    return " ".join(s[:1].upper() + s[1:] for s in sentences)
+    sentences = [a.clause.format(v=sex.get(v, v) if a.name == "sex" else v, **person) for a, v in facts]
+    sentences = [s[:1].upper() + s[1:] for s in sentences]
+    if format == "interview":
+        return "\n".join(f"Interviewer: {a.label}?\nMe: {s}" for (a, _), s in zip(facts, sentences, strict=True))
+    return " ".join(sentences)
 
 # %% ../nbs/04_personas.ipynb #eb0ee093
 def prompt(name: str, **fields: str) -> list[dict[str, str]]:

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['TIER_COLORS', 'state_map', 'state_maps', 'forecast_plot', 'drift_plot', 'summary_plot', 'diagnostics_plot',
-           'homogenisation_plot', 'order_plot', 'sentiment_plot', 'words_plot', 'word_cloud', 'attribution_plot']
+           'homogenisation_plot', 'order_plot', 'sentiment_plot', 'words_plot', 'word_cloud', 'attribution_plot',
+           'specification_plot', 'cross_plot']
 
 # %% ../nbs/11_plots.ipynb #49accc1b
 import json
@@ -1228,3 +1229,146 @@ def attribution_plot(effects: pd.DataFrame, n: int = 15, *, level: float = 0.05,
     pairs = f"{int(rows['n_pairs'].min()):,} to {int(rows['n_pairs'].max()):,} people · " if "n_pairs" in rows else ""
     _small_print(ax, f"{pairs}filled: p < {level:g} after adjustment · hollow: not beyond chance")
     return ax
+
+# %% ../nbs/11_plots.ipynb #b1a0c002
+def _specifications(table: pd.DataFrame, value: str, factors: list[str] | None) -> tuple[pd.DataFrame, list[str], int]:
+    "Sorted rows that have a value, their factors, and how many have none."
+    frame = _need(table, (value,), "specification_plot")
+    if factors is None:
+        known = list(frame.columns)
+        if "cell" not in known or "status" not in known:
+            raise TableError("specification_plot: name the factors; only in a table that grid returned are they known")
+        factors = known[known.index("cell") + 1:known.index("status")]
+    frame = _need(frame, tuple(factors), "specification_plot")
+    ends = {c: _numbers(frame, c) if c in frame else np.nan for c in ("low", "high")}
+    frame = frame.assign(_value=_numbers(frame, value), **ends)
+    there = frame.dropna(subset=["_value"]).sort_values("_value", kind="stable", ignore_index=True)
+    return there, list(factors), len(frame) - len(there)
+
+# %% ../nbs/11_plots.ipynb #b1a0c003
+def _specification_title(frame: pd.DataFrame, value: str, reference: float | None) -> str:
+    if frame.empty:
+        return f"{_label(value)}: no specification has a value"
+    span = f"{_label(value)}: from {frame['_value'].min():.2f} to {frame['_value'].max():.2f} in {len(frame)} specifications"
+    if reference is None or not frame["low"].notna().all():
+        return span
+    above, below = int((frame["low"] > reference).sum()), int((frame["high"] < reference).sum())
+    return f"{span}\n{above} clearly above the reference of {reference:.2f}, {below} clearly below"
+
+
+def specification_plot(table: pd.DataFrame, value: str = "alignment", factors: list[str] | None = None, *, reference: float | None = None,
+                       title: str | None = None) -> Figure:
+    """Draw a specification curve: the results of all combinations of choices, and the choices.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row per specification, such as `grid` returns: the column `value`, where present its interval `low` and `high`, and the factors.
+    value : str
+    factors : list of str, optional
+        Columns of the choices; of a table that `grid` returned, the parameters that varied.
+    reference : float, optional
+        A value to compare with, such as that of a baseline; a dashed line.
+    title : str, optional
+        Instead of the sentence computed from the table.
+
+    Returns
+    -------
+    Figure
+        Rows without a value are left out and counted below the figure.
+
+    Raises
+    ------
+    TableError
+        If a column is absent or not numeric.
+
+    References
+    ----------
+    Simonsohn, Simmons, Nelson (2020), "Specification curve analysis", Nature Human Behaviour 4.
+    """
+    frame, factors, absent = _specifications(table, value, factors)
+    levels = [(f, level) for f in factors for level in dict.fromkeys(map(str, table[f]))]
+    size = (max(7.2, 2.6 + 0.16 * len(frame)), 3.6 + 0.24 * len(levels))
+    figure, (top, bottom) = plt.subplots(2, 1, sharex=True, figsize=size, layout="constrained", height_ratios=[3, 0.3 + 0.26 * len(levels)])
+    x = np.arange(len(frame))
+    top.vlines(x, frame["low"], frame["high"], color=_GREY, linewidth=1.6, alpha=0.6)
+    top.plot(x, frame["_value"], linestyle="", marker="o", markersize=4.5, color="#0072B2", markeredgecolor="white")
+    if reference is not None:
+        top.axhline(reference, color="#333333", linestyle=(0, (5, 2)), linewidth=1)
+    top.set_ylabel(_label(value), fontsize=9)
+    for y, (factor, level) in enumerate(levels):
+        where = frame[factor].map(str).eq(level).to_numpy()
+        bottom.plot(x[where], np.full(where.sum(), y), linestyle="", marker="s", markersize=4.5, color="#0072B2")
+        bottom.plot(x[~where], np.full((~where).sum(), y), linestyle="", marker="s", markersize=2, color=_PALE)
+    bottom.set_yticks(range(len(levels)), [f"{_plain(f)}: {_plain(v, 30)}" for f, v in levels], fontsize=8)
+    bottom.set_ylim(len(levels) - 0.4, -0.6)
+    bottom.set_xticks([])
+    bottom.set_xlabel(f"Specifications, from low to high{f'; {absent} without a value left out' if absent else ''}", fontsize=9)
+    for ax in (top, bottom):
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.tick_params(labelsize=8)
+    _title(top, title if title is not None else _specification_title(frame, value, reference))
+    return figure
+
+# %% ../nbs/11_plots.ipynb #b1a0c007
+def _cross_title(frame: pd.DataFrame, value: str) -> str:
+    known = frame.dropna(subset=["_value"])
+    if known.empty:
+        return f"{_label(value)}: no value"
+    by_value = known.sort_values("_value", kind="stable")
+    best, worst = by_value.iloc[-1], by_value.iloc[0]
+    apart = pd.notna(best["low"]) and pd.notna(worst["high"]) and best["low"] > worst["high"]
+    span = f"{_label(value)}: {worst['_value']:.2f} to {best['_value']:.2f}"
+    return f"{span}; the intervals of highest and lowest " + ("do not overlap" if apart else "overlap")
+
+
+def cross_plot(table: pd.DataFrame, value: str = "alignment", *, rows: str = "generator", columns: str = "simulator", ax: Axes | None = None,
+               title: str | None = None) -> Axes:
+    """Draw a heat map of two factors with the value and its interval in each field.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row per pair: the columns `rows`, `columns`, `value`, and where present `low` and `high`.
+    value, rows, columns : str
+    ax : Axes, optional
+    title : str, optional
+        Instead of the sentence computed from the table.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    TableError
+        If a column is absent or not numeric, or a pair stands twice.
+    """
+    frame = _need(table, (rows, columns, value), "cross_plot")
+    if frame.duplicated([rows, columns]).any():
+        twice = frame[frame.duplicated([rows, columns])].iloc[0]
+        raise TableError(f"cross_plot: {rows} {twice[rows]!r} with {columns} {twice[columns]!r} stands twice")
+    ends = {c: _numbers(frame, c) if c in frame else np.nan for c in ("low", "high")}
+    frame = frame.assign(_value=_numbers(frame, value), **ends)
+    down, across = [*dict.fromkeys(frame[rows])], [*dict.fromkeys(frame[columns])]
+    if ax is None:
+        ax = plt.subplots(figsize=(3.2 + 1.5 * len(across), 1.8 + 0.8 * len(down)), layout="constrained")[1]
+    fields = frame.pivot(index=rows, columns=columns, values="_value").reindex(index=down, columns=across).to_numpy(float)
+    picture = ax.imshow(fields, cmap="viridis", aspect="auto")
+    for row in frame.to_dict("records"):
+        y, x = down.index(row[rows]), across.index(row[columns])
+        between = f"\n[{row['low']:.2f}, {row['high']:.2f}]" if pd.notna(row["low"]) and pd.notna(row["high"]) else ""
+        color = _ink(picture.cmap(picture.norm(row["_value"])))
+        ax.text(x, y, f"{row['_value']:.2f}{between}" if pd.notna(row["_value"]) else "none", ha="center", va="center", fontsize=9, color=color)
+    ax.set_xticks(range(len(across)), [_plain(v, 30) for v in across], fontsize=9)
+    ax.set_yticks(range(len(down)), [_plain(v, 30) for v in down], fontsize=9)
+    ax.set_xlabel(_plain(columns), fontsize=9)
+    ax.set_ylabel(_plain(rows), fontsize=9)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    _title(ax, title if title is not None else _cross_title(frame, value))
+    return ax
+
+
+def _ink(color: Any) -> str:
+    return "black" if 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] > 0.5 else "white"

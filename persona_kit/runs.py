@@ -38,6 +38,7 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 import pandas as pd
 
 from .chat import ChatError, _embedded_file, _embedded_id
+from .reporting import _methods, _said, _sheet
 from .tables import data_path, write
 
 # %% ../nbs/12_runs.ipynb #d053158c
@@ -110,7 +111,8 @@ class _Parameter:
         found = re.match(r"(?:one|any) of ((?:[^:;(.]|\.(?=\S))+)", self.help)
         words = [w.strip(" `'\"") for w in re.split(r",|\bor\b|\band\b", found[1])] if found else []
         if len(words) == 1 and (name := words[0].removeprefix("persona_kit.")) != words[0]:
-            return [str(v) for v in getattr(importlib.import_module("persona_kit"), name)]
+            module, _, last = f"persona_kit.{name}".rpartition(".")
+            return [str(v) for v in getattr(importlib.import_module(module), last)]
         return [w for w in words if w]
 
     @property
@@ -423,8 +425,19 @@ def _without_credentials(text: Any) -> Any:
     return urlunsplit((url.scheme, url.netloc.rpartition("@")[2], url.path, "", ""))
 
 # %% ../nbs/12_runs.ipynb #b99b8622
+def _named(values: dict) -> dict[str, str]:
+    "The models that the parameters name, one or a list; what stands behind @ in a list is a temperature."
+    models = {k: v for k, v in values.items() if k in _MODELS and v}
+    several = {f"{k} {n}": str(v) for k in _MODELS for n, v in enumerate(values.get(f"{k}s") or [], 1)}
+    return models | several
+
+
+def _base(name: str) -> str:
+    return re.sub(r"@\d+(\.\d+)?$", "", name)
+
+
 def _endpoint(values: dict) -> str | None:
-    models = {v for k, v in values.items() if k in _MODELS and v}
+    models = {_base(v) for v in _named(values).values()}
     given = values.get("base_url")
     if not given and models == {"embedded"}:
         return "embedded"
@@ -433,8 +446,8 @@ def _endpoint(values: dict) -> str | None:
 
 def _models(values: dict) -> dict:
     "Names as given; of the embedded one also the file that it is."
-    models = {k: v for k, v in values.items() if k in _MODELS and v}
-    if "embedded" not in models.values():
+    models = _named(values)
+    if "embedded" not in map(_base, models.values()):
         return models
     try:
         file = _embedded_file()
@@ -555,9 +568,9 @@ details pre { background:var(--pale); padding:.7rem .9rem; border-radius:6px; }
 table { border-collapse:collapse; font-size:.875rem; font-variant-numeric:tabular-nums; margin:.6rem 0; border:0; }
 th, td { padding:.3rem .75rem; border:0; border-bottom:1px solid var(--line); text-align:right; vertical-align:top; }
 thead th { border-bottom:2px solid var(--line); }
-.jp-RenderedMarkdown td, .jp-RenderedMarkdown th, .run td, .run th { text-align:left; }
+.jp-RenderedMarkdown td, .jp-RenderedMarkdown th, .run td, .run th, .disclosure td, .disclosure th { text-align:left; }
 .run { border:1px solid var(--line); border-radius:8px; padding:.6rem 1rem; font-size:.875rem; background:var(--pale); }
-.run details { margin:.2rem 0; } .run td { overflow-wrap:anywhere; }
+.run details { margin:.2rem 0; } .run td, .disclosure td { overflow-wrap:anywhere; }
 .failed { border-color:var(--red); background:var(--warm); } .failed strong { color:var(--red); }
 [data-mime-type="application/vnd.jupyter.stderr"] pre { background:var(--warm); border-left:3px solid #e08a5b; padding:.5rem .8rem; }
 .ansi-red-fg, .ansi-red-intense-fg { color:var(--red); } .ansi-green-fg, .ansi-green-intense-fg { color:#0f6e56; }
@@ -589,15 +602,27 @@ _TEMPLATE = """
 <details><summary>provenance</summary><table>{% for name in ("models", "endpoint", "usage", "git", "python", "packages", "notebook") %}
 <tr><th>{{ name }}</th><td>{{ run[name] | json_dumps | escape_html }}</td></tr>{% endfor %}</table></details></div>
 {%- endblock -%}
+{%- block body_footer -%}
+<section class="disclosure"><h2>Disclosure</h2><p>{{ resources.methods | escape_html }}</p><table>
+{%- for topic, item, value in resources.sheet %}
+<tr><th>{{ topic | escape_html }}</th><td>{{ item | escape_html }}</td><td>{{ value | escape_html }}</td></tr>{% endfor %}
+</table></section>{{ super() }}
+{%- endblock -%}
 """
 
 # %% ../nbs/12_runs.ipynb #45397fa2
-def _report(notebook: Any, manifest: dict) -> str:
+def _told(folder: Path, manifest: dict) -> list[tuple[str, str, str]]:
+    rows = [(topic, item, _said(value)) for topic, item, value in _sheet(folder, manifest)]
+    return [("" if n and rows[n - 1][0] == topic else topic, item, value) for n, (topic, item, value) in enumerate(rows)]
+
+
+def _report(notebook: Any, manifest: dict, folder: Path) -> str:
     from nbconvert import HTMLExporter
 
     exporter = HTMLExporter(template_name="lab", raw_template=_TEMPLATE)
     title = next((m[1] for c in notebook.cells if c.cell_type == "markdown" and (m := re.search(r"^# +(.+)$", c.source, re.MULTILINE))), "")
-    resources = {"metadata": {"name": title or manifest["experiment"]}, "run": manifest, "run_style": _STYLE}
+    resources = {"metadata": {"name": title or manifest["experiment"]}, "run": manifest, "run_style": _STYLE,
+                 "sheet": _told(folder, manifest), "methods": _methods(folder, manifest)}
     head, main, body = exporter.from_notebook_node(notebook, resources=resources)[0].partition("<main>")
     return head + main + re.sub(r"<(/?(?:script|iframe|object|embed|link|meta|base|form)\b)", r"&lt;\1", body, flags=re.IGNORECASE)
 
@@ -631,7 +656,7 @@ def _need_lab(*modules: str) -> None:
         raise ModuleNotFoundError(f'running experiments needs {", ".join(absent)}: pip install "persona_kit[lab]"')
 
 # %% ../nbs/12_runs.ipynb #a26db052
-def _execute(notebook: Any, folder: Path, options: dict) -> BaseException | None:
+def _execute(notebook: Any, folder: Path, options: dict, halt: Callable[[], int] | None = None) -> BaseException | None:
     from jupyter_core.utils import ensure_event_loop
 
     pids: list[int] = []
@@ -659,10 +684,14 @@ def _execute(notebook: Any, folder: Path, options: dict) -> BaseException | None
     stop = [signal.SIGTERM] if os.name == "nt" else [signal.SIGINT, signal.SIGKILL]
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
+    asked = 0
     while thread.is_alive():
         try:
-            thread.join()
+            thread.join(0.2 if halt else None)
+            if halt and halt() > asked:
+                raise KeyboardInterrupt
         except KeyboardInterrupt as e:
+            asked += 1
             fault.append(e)
             for pid in pids:
                 os.kill(pid, stop.pop(0) if len(stop) > 1 else stop[0])
@@ -715,6 +744,39 @@ def _save_notebook(notebook: Any, folder: Path, secrets: list[str]) -> Any:
         temporary.unlink(missing_ok=True)
     return clean
 
+# %% ../nbs/12_runs.ipynb #5a1e0c01
+def _carry_out(path: Path, given: dict, values: dict, folder: Path, *, progress: bool = False, halt: Callable[[], int] | None = None,
+               more: dict | None = None) -> Path:
+    secrets = _secrets(values)
+    began, manifest = time.perf_counter(), _manifest(path, values) | (more or {})
+    _save_json(folder / "manifest.json", _scrub(manifest, secrets))
+    notebook = _load(path, given)
+    line = _Progress(path.stem, notebook.cells, sys.stderr if progress else None)
+    options = {"on_cell_start": line.cell, "on_cell_executed": lambda **_: _save_notebook(notebook, folder, secrets), "stderr_file": line}
+    fault = _execute(notebook, folder, options, halt)
+    line.close()
+    error = _first_error(notebook, fault, line.section)
+    results = _scrub(_load_json(folder / "results.json"), secrets)
+    if results:
+        _save_json(folder / "results.json", results)
+    manifest |= {"status": "failed" if error else "ok", "ended": datetime.now().astimezone().isoformat(timespec="seconds"), "error": error,
+                 "seconds": round(time.perf_counter() - began, 1), "usage": results.get("usage")}
+    manifest = _scrub(manifest, secrets)
+    clean = _save_notebook(notebook, folder, secrets)
+    _save_pictures(clean, folder)
+    try:
+        (folder / ".report.html").write_text(_report(clean, manifest, folder), encoding="utf-8")
+        os.replace(folder / ".report.html", folder / "report.html")
+    except Exception:
+        if not error:  # a failed run is told as such, whatever became of its report
+            raise
+    _save_json(folder / "manifest.json", manifest)  # last: "ok" means that all of it is there
+    if isinstance(fault, KeyboardInterrupt):
+        raise KeyboardInterrupt(f"stopped; what it left is in {folder}")
+    if error:
+        raise RunError(folder, manifest["error"])
+    return folder
+
 # %% ../nbs/12_runs.ipynb #c43e0c09
 def run(experiment: str | Path, parameters: dict | None = None, *, out: str | Path = "runs", progress: bool = True) -> Path:
     """Run an experiment and keep all that belongs to it in a new folder.
@@ -747,35 +809,7 @@ def run(experiment: str | Path, parameters: dict | None = None, *, out: str | Pa
     values = check_parameters(experiment, parameters)
     _need_lab("papermill", "nbconvert", "ipykernel")
     path, given = _locate(experiment), _plain(parameters or {})
-    notebook = _load(path, given)
-    folder, secrets = _new_folder(Path(out), path.stem, values), _secrets(values)
-    began, manifest = time.perf_counter(), _manifest(path, values)
-    _save_json(folder / "manifest.json", _scrub(manifest, secrets))
-    line = _Progress(path.stem, notebook.cells, sys.stderr if progress else None)
-    options = {"on_cell_start": line.cell, "on_cell_executed": lambda **_: _save_notebook(notebook, folder, secrets), "stderr_file": line}
-    fault = _execute(notebook, folder, options)
-    line.close()
-    error = _first_error(notebook, fault, line.section)
-    results = _scrub(_load_json(folder / "results.json"), secrets)
-    if results:
-        _save_json(folder / "results.json", results)
-    manifest |= {"status": "failed" if error else "ok", "ended": datetime.now().astimezone().isoformat(timespec="seconds"), "error": error,
-                 "seconds": round(time.perf_counter() - began, 1), "usage": results.get("usage")}
-    manifest = _scrub(manifest, secrets)
-    clean = _save_notebook(notebook, folder, secrets)
-    _save_pictures(clean, folder)
-    try:
-        (folder / ".report.html").write_text(_report(clean, manifest), encoding="utf-8")
-        os.replace(folder / ".report.html", folder / "report.html")
-    except Exception:
-        if not error:  # a failed run is told as such, whatever became of its report
-            raise
-    _save_json(folder / "manifest.json", manifest)  # last: "ok" means that all of it is there
-    if isinstance(fault, KeyboardInterrupt):
-        raise KeyboardInterrupt(f"stopped; what it left is in {folder}")
-    if error:
-        raise RunError(folder, manifest["error"])
-    return folder
+    return _carry_out(path, given, values, _new_folder(Path(out), path.stem, values), progress=progress)
 
 # %% ../nbs/12_runs.ipynb #324035bf
 def _yaml(text: str, source: str) -> Any:
@@ -825,6 +859,16 @@ def _word(text: str, parameter: _Parameter | None) -> Any:
         value = words if "str" in kind else [_yaml(w, f"the value of {kind}") for w in words]
     return value
 
+
+def _pair(text: str, declared: dict[str, _Parameter], *, many: bool) -> dict:
+    name, _, value = text.strip().partition("=")
+    parameter = declared.get(name)
+    if not many or parameter and parameter.type.startswith(("list", "tuple")) and not value.lstrip().startswith("["):
+        return {name: _word(value, parameter)}
+    if value.lstrip().startswith(("[", "{")):
+        return {name: _yaml(value, f"the value of {name}")}
+    return {name: [_word(v.strip(), parameter) for v in value.split(",")]}
+
 # %% ../nbs/12_runs.ipynb #d5af6760
 def _arguments() -> argparse.ArgumentParser:
     from persona_kit import __version__
@@ -835,22 +879,27 @@ def _arguments() -> argparse.ArgumentParser:
     commands.add_parser("list", help="list the experiments")
     commands.add_parser("params", help="show what can be set in an experiment").add_argument("experiment", metavar="EXPERIMENT")
     execute = commands.add_parser("run", help="run an experiment")
-    execute.add_argument("experiment", metavar="EXPERIMENT", help="a name from `persona-kit list`, or the path of a notebook")
-    execute.add_argument("-f", "--file", action="append", default=[], metavar="FILE", help="parameters from a YAML file")
-    execute.add_argument("-y", "--yaml", action="append", default=[], metavar="YAML",
-                         help="parameters as YAML text: '{seed: 1, states: [CA, NY]}'")
-    execute.add_argument("-p", "--parameter", action="append", default=[], nargs=2, metavar=("NAME", "VALUE"), help="one parameter")
-    execute.add_argument("--out", default="runs", metavar="DIR", help="where the run's folder is made (default: runs)")
+    several = commands.add_parser("grid", help="run an experiment with every combination of several values")
+    for command, name, help in ((execute, "runs", "where the run's folder is made (default: runs)"),
+                                (several, None, "folder of the grid (default: runs/grid-EXPERIMENT); what is finished there is not run again")):
+        command.add_argument("experiment", metavar="EXPERIMENT", help="a name from `persona-kit list`, or the path of a notebook")
+        command.add_argument("-f", "--file", action="append", default=[], metavar="FILE", help="parameters from a YAML file")
+        command.add_argument("-y", "--yaml", action="append", default=[], metavar="YAML",
+                             help="parameters as YAML text: '{seed: 1, states: [CA, NY]}', or NAME=VALUE; of a grid, NAME=VALUE,VALUE,…")
+        command.add_argument("-p", "--parameter", action="append", default=[], nargs=2, metavar=("NAME", "VALUE"), help="one parameter")
+        command.add_argument("--out", default=name, metavar="DIR", help=help)
+    several.add_argument("--workers", type=int, default=2, metavar="N", help="cells at a time (default: 2)")
+    several.add_argument("--table", default="summary", metavar="NAME", help="which of the recorded tables to collect (default: summary)")
     return parser
 
 # %% ../nbs/12_runs.ipynb #cdce0d75
 def _given(arguments: argparse.Namespace) -> dict:
+    declared, many = _declared(_locate(arguments.experiment)), arguments.command == "grid"
     values: dict = {}
     for name in arguments.file:
         values |= _mapping(_read_file(name), name)
     for text in arguments.yaml:
-        values |= _mapping(text, "the text after -y")
-    declared = _declared(_locate(arguments.experiment))
+        values |= _pair(text, declared, many=many) if re.match(r"\s*[A-Za-z_]\w*=", text) else _mapping(text, "the text after -y")
     return values | {name: _word(text, declared.get(name)) for name, text in arguments.parameter}
 
 # %% ../nbs/12_runs.ipynb #7ce132c2
@@ -870,6 +919,16 @@ def _table(frame: pd.DataFrame) -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(len(frame.columns))]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
 
+
+def _grid(arguments: argparse.Namespace) -> int:
+    from persona_kit.grids import grid  # made of runs, so that it comes after them
+
+    table = grid(arguments.experiment, _given(arguments), out=arguments.out, workers=arguments.workers, table=arguments.table)
+    shown = table.drop(columns="folder").round(3).astype(object)
+    print(_table(shown.where(shown.notna(), "")))
+    print(f"\ntable: {table.attrs['path']}")
+    return int(table["status"].ne("ok").any())
+
 # %% ../nbs/12_runs.ipynb #2600db32
 def main(argv: list[str] | None = None) -> int:
     """Run the command `persona-kit`.
@@ -882,7 +941,7 @@ def main(argv: list[str] | None = None) -> int:
     Returns
     -------
     int
-        0 if all is well, 1 if a run failed, 2 if what was asked for makes no sense, 130 if it was interrupted.
+        0 if all is well, 1 if a run or a cell of a grid failed, 2 if what was asked for makes no sense, 130 if it was interrupted.
     """
     arguments = _arguments().parse_args(argv)
     try:
@@ -890,6 +949,8 @@ def main(argv: list[str] | None = None) -> int:
             print(_table(experiments()))
         elif arguments.command == "params":
             print(_table(parameters(arguments.experiment)))
+        elif arguments.command == "grid":
+            return _grid(arguments)
         else:
             print(_summary(run(arguments.experiment, _given(arguments), out=arguments.out)))
     except (ValueError, FileNotFoundError) as e:

@@ -7,6 +7,8 @@ import nbformat
 import pandas as pd
 import pytest
 
+from persona_kit.reporting import disclosure, methods_paragraph
+from persona_kit.grids import grid
 from persona_kit.runs import RunError, run
 from persona_kit.tables import check, data_path
 
@@ -120,3 +122,74 @@ def test_persona_text_compares_two_of_several_groups(tmp_path):
 def test_persona_text_refuses(tmp_path, wrong, words):
     with pytest.raises((ValueError, RunError), match=words):
         run("persona_text", {"states": ["WY"], "store": str(tmp_path / "replies.sqlite"), **wrong}, out=tmp_path / "runs", progress=False)
+
+
+TWO = {"states": ["CA", "TX"]}
+REPLAYED = {
+    "opinion_survey": {**TWO, "items": ["natarms", "natfare"]},
+    "topic_surveys": {**TWO, "topics": ["climate", "education"]},
+    "cross_simulation": TWO,
+    "prompt_formats": {"formats": ["list", "interview"], "subsets": ["all", "age+sex"]},
+    "robustness": {**TWO, "temperatures": [1.0]},
+    "multiverse": {**TWO, "tier": "descriptive", "format": "interview"},
+}
+ONE = {"states": ["WY"], "n_per_state": 2, "items": ["natarms"]}
+LIVE = {
+    "opinion_survey": {**ONE, "tiers": ["meta"], "group": "race"},
+    "topic_surveys": {"states": ["WY"], "tiers": ["meta"], "topics": ["climate"], "mode": "choice"},
+    "cross_simulation": {**ONE, "generators": ["embedded@0.7"], "simulators": ["embedded"], "tier": "objective_tabular"},
+    "prompt_formats": {"formats": ["json"], "subsets": ["race_ethnicity"], "groups": ["White", "Black"],
+                       "n_per_group": 2, "mode": "choice"},
+    "robustness": {**ONE, "draws": 2, "temperatures": [1.0]},
+    "multiverse": {**ONE, "format": "first_person", "mode": "probability"},
+}
+
+
+def loud(folder):
+    "What the notebook wrote on stderr."
+    cells = nbformat.read(folder / "notebook.ipynb", as_version=4).cells
+    return [o["text"] for c in cells for o in c.get("outputs", []) if o.get("name") == "stderr"]
+
+
+@pytest.mark.parametrize("name", REPLAYED)
+def test_a_survey_experiment_needs_no_model_and_ends_with_its_disclosure(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("PERSONA_KIT_GGUF", str(tmp_path / "SmolLM2-135M-Instruct.gguf"))    # no such file: a model could not start
+    given = {**REPLAYED[name], "n_boot": 50, "store": str(tmp_path / "replies.sqlite")}
+    folder = run(name, given, out=tmp_path / "runs", progress=False)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["usage"]["asked"] == 0 and manifest["usage"]["from the store"] > 0 and not loud(folder)
+    summary, answers = (pd.read_parquet(folder / "tables" / f"{table}.parquet") for table in ("summary", "answers"))
+    assert len(summary) and {"low", "high"} <= set(summary) and list((folder / "figures").iterdir())
+    told = disclosure(folder).set_index("item")["value"]
+    assert told["answers"] == str(len(answers)) and told["personas"] == str(answers["persona_id"].nunique())
+    assert told["endpoint"] == "embedded"
+    assert "not a human population" in methods_paragraph(folder) and "<h2>Disclosure</h2>" in (folder / "report.html").read_text()
+
+
+@pytest.mark.parametrize("name", LIVE)
+def test_a_survey_experiment_runs_live(tmp_path, embedded, name):
+    given = {**LIVE[name], "recorded": False, "n_boot": 50, "store": str(tmp_path / "replies.sqlite")}
+    folder = run(name, given, out=tmp_path / "runs", progress=False)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    answers = pd.read_parquet(folder / "tables" / "answers.parquet")
+    assert manifest["usage"]["asked"] >= len(answers) > 0 and answers["status"].eq("ok").any()
+    assert len(manifest["models"]["sha256"]) == 64
+
+
+@pytest.mark.parametrize("name, wrong, words", [
+    ("opinion_survey", {"items": ["natx"]}, "natx not in the survey"), ("opinion_survey", {"group": "party"}, "not one of sex, race"),
+    ("topic_surveys", {"topics": ["weather"]}, "weather"), ("prompt_formats", {"subsets": ["age+income"]}, "income"),
+    ("prompt_formats", {"formats": ["xml"]}, "xml"), ("cross_simulation", {"generators": []}, "at least one"),
+    ("robustness", {"draws": 1}, "at least 2"), ("multiverse", {"mode": "chat"}, "chat"),
+    ("multiverse", {"n_per_state": 1}, "at least 2")])  # fmt: skip
+def test_survey_experiments_refuse(tmp_path, name, wrong, words):
+    with pytest.raises((ValueError, RunError), match=words):
+        run(name, {"store": str(tmp_path / "replies.sqlite"), **wrong}, out=tmp_path / "runs", progress=False)
+
+
+def test_a_grid_of_the_multiverse_gives_a_row_per_cell(tmp_path):
+    store = str(tmp_path / "replies.sqlite")
+    varied = {"format": ["list", "interview"], "mode": ["choice", "probability"]}
+    table = grid("multiverse", {**varied, **TWO, "n_boot": 50, "store": store}, out=tmp_path / "grid", progress=False)
+    assert table["status"].eq("ok").all() and len(table) == 4 and table["alignment"].between(0, 1).all()
+    assert table["low"].le(table["alignment"]).all() and table["high"].ge(table["alignment"]).all()

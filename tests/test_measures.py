@@ -8,9 +8,10 @@ import pytest
 from scipy import stats
 
 from persona_kit import measures
-from persona_kit.alignment import distribution
+from persona_kit.alignment import alignment, distribution
 from persona_kit.measures import (
     adjusted_shares,
+    alignment_difference,
     conditioning_gain,
     correlation_distance,
     cronbach_alpha,
@@ -412,3 +413,48 @@ def test_nothing_to_measure_gives_missing_values_or_no_rows():
             assert not found.filter(["share", "alpha", "kappa", "adjusted"]).notna().any(axis=None), name
         gain = conditioning_gain(nobody, people(12, 39), human, items=ITEMS, by="party", n_boot=10)
         assert gain["gain"].isna().all() and spread(nobody, human, items=ITEMS, by="party").empty
+
+
+def conditions(n, seed, shift):
+    "The same people under two conditions; under the second some answers move to the end of the scale."
+    first = people(n, seed)
+    moved = np.random.default_rng(seed + 1).random(len(first)) < shift
+    second = first.assign(option=np.where(moved & first["item_id"].ne("d"), "++", first["option"]))
+    return pd.concat([first.assign(format="list"), second.assign(format="json")], ignore_index=True)
+
+
+def test_conditions_have_the_alignment_that_they_have_alone():
+    both, human = conditions(60, 50, 0.4), distribution(people(400, 51), items=ITEMS, by="party")
+    table = alignment_difference(both, human, "format", "list", items=ITEMS, by="party", n_boot=200).set_index("format")
+    for name, rows in both.groupby("format"):
+        alone = alignment(rows, human, by="party", items=ITEMS, level="overall")["alignment"].mean()
+        assert table.loc[name, "alignment"] == pytest.approx(alone)
+    assert table.loc["list", ["difference", "difference_low", "difference_high"]].eq(0).all() and table["n_cells"].eq(8).all()
+    json = table.loc["json"]
+    assert json["difference"] == pytest.approx(json["alignment"] - table.loc["list", "alignment"])
+    assert json["difference_low"] < json["difference"] < json["difference_high"]
+    paired, alone = json["difference_high"] - json["difference_low"], json["high"] - json["low"]
+    assert paired < alone * 1.2, "the same people: less uncertain than two samples would be"
+
+
+def test_the_interval_of_a_difference_holds_the_truth():
+    human = distribution(people(20_000, 52), items=ITEMS)
+    truth = alignment_difference(conditions(20_000, 53, 0.3), human, "format", "list", items=ITEMS, n_boot=2)["difference"].iloc[1]
+    inside = 0
+    for seed in range(100):
+        row = alignment_difference(conditions(300, 1000 + 2 * seed, 0.3), human, "format", "list", items=ITEMS, n_boot=200).iloc[1]
+        inside += row["difference_low"] <= truth <= row["difference_high"]
+    assert 88 <= inside <= 100, inside
+
+
+def test_only_what_both_conditions_have_is_compared():
+    both, human = conditions(40, 54, 0.4), distribution(people(400, 55), items=ITEMS)
+    part = both[both["format"].eq("list") | both["item_id"].isin(["a", "d"])]
+    table = alignment_difference(part, human, "format", "list", items=ITEMS, n_boot=20).set_index("format")
+    assert table["n_cells"].to_dict() == {"list": 4, "json": 2}
+    none = part.assign(status=part["status"].where(part["format"].eq("list"), "invalid"))
+    gone = alignment_difference(none, human, "format", "list", items=ITEMS, n_boot=20).set_index("format")
+    assert "json" not in gone.index or gone.loc["json", "n_cells"] == 0
+    for factor, reference, said in (("format", "yaml", "no format 'yaml'"), ("form", "list", "no column 'form'")):
+        with pytest.raises(ValueError, match=said):
+            alignment_difference(both, human, factor, reference, items=ITEMS)

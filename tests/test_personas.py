@@ -43,6 +43,7 @@ def test_formats_are_pinned():
     }
     assert texts["sentence"].startswith("This person is 34 years old. This person is a woman. Their race or ethnicity is White.")
     assert texts["first_person"].endswith("I live in Ohio. My highest education is: Bachelor's degree.")
+    assert texts["interview"].startswith("Interviewer: age?\nMe: I am 34 years old.\nInterviewer: sex?\nMe: I am a woman.")
 
 
 @pytest.mark.parametrize("format", FORMATS)

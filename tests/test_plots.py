@@ -16,12 +16,14 @@ from matplotlib.figure import Figure
 from persona_kit.plots import (
     attribution_plot,
     TIER_COLORS,
+    cross_plot,
     diagnostics_plot,
     drift_plot,
     forecast_plot,
     homogenisation_plot,
     order_plot,
     sentiment_plot,
+    specification_plot,
     state_map,
     state_maps,
     summary_plot,
@@ -411,3 +413,36 @@ def test_what_moves_answers_is_named_by_strength():
         attribution_plot(effects.drop(columns="removed"))
     with pytest.raises(ValueError, match="at least 1"):
         attribution_plot(effects, 0)
+
+
+GRID = pd.DataFrame({"cell": [1, 2, 3, 4], "format": ["list", "list", "json", "json"], "shuffle": [True, False] * 2,
+                     "status": ["ok"] * 3 + ["failed"], "alignment": [0.7, 0.9, 0.6, np.nan],
+                     "low": [0.65, 0.85, 0.55, np.nan], "high": [0.75, 0.95, 0.65, np.nan]})
+
+
+def test_a_specification_curve_is_sorted_and_counts():
+    figure = specification_plot(GRID, reference=0.8)
+    top, bottom = figure.axes
+    assert top.lines[0].get_ydata().tolist() == [0.6, 0.7, 0.9] and "1 without a value left out" in bottom.get_xlabel()
+    assert "from 0.60 to 0.90 in 3 specifications" in top.get_title(loc="left").replace("\n", " ")
+    assert "1 clearly above the reference of 0.80, 2 clearly below" in top.get_title(loc="left").replace("\n", " ")
+    assert [t.get_text() for t in bottom.get_yticklabels()] == ["format: list", "format: json", "shuffle: True", "shuffle: False"]
+    marks = {line.get_ydata()[0]: line.get_xdata().tolist() for line in bottom.lines if line.get_markersize() > 4 and len(line.get_xdata())}
+    assert marks == {0: [1, 2], 1: [0], 2: [0, 1], 3: [2]}
+    assert "no specification" in specification_plot(GRID.tail(1)).axes[0].get_title(loc="left")
+    specification_plot(GRID.drop(columns=["low", "high", "cell"]), factors=["format"])
+    for wrong, words in ((GRID.drop(columns="cell"), "name the factors"), (GRID.drop(columns="alignment"), "alignment")):
+        with pytest.raises(ValueError, match=words):
+            specification_plot(wrong)
+
+
+def test_a_cross_shows_value_and_interval_of_each_pair():
+    pairs = GRID.head(3).rename(columns={"format": "generator", "shuffle": "simulator"})
+    axes = cross_plot(pairs)
+    assert [t.get_text() for t in axes.texts] == ["0.70\n[0.65, 0.75]", "0.90\n[0.85, 0.95]", "0.60\n[0.55, 0.65]"]
+    assert "0.60 to 0.90" in axes.get_title(loc="left") and "do not overlap" in axes.get_title(loc="left").replace("\n", " ")
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["list", "json"]
+    with pytest.raises(ValueError, match="stands twice"):
+        cross_plot(pd.concat([pairs, pairs]))
+    with pytest.raises(ValueError, match="simulator"):
+        cross_plot(pairs.drop(columns="simulator"))

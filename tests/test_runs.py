@@ -23,6 +23,7 @@ temperature: float = 0.5  # one of 0.5, 1.0, 2: randomness
 states: list[str] = ["CA", "NY"]  # any of persona_kit.STATES: where
 years: list[int] | None = [2016, 2020]  # any of 2016, 2020, 2024
 mode: str = "choice"  # one of choice, reason or probability. How people are asked = what they see
+form: str = "list"  # one of persona_kit.personas.FORMATS: in which words
 base_url: str | None = None  # endpoint
 api_key: str | None = None  # its key
 flag: bool = False
@@ -69,6 +70,7 @@ def test_parameters_are_read_without_being_run(plain):
         "states": "list[str]",
         "years": "list[int] | None",
         "mode": "str",
+        "form": "str",
         "base_url": "str | None",
         "api_key": "str | None",
         "flag": "bool",
@@ -129,6 +131,7 @@ def test_good_parameters(plain, given):
         ({"years": [2012]}, "2012 is not one of 2016, 2020, 2024"),
         ({"years": 2016}, "years must be list[int] | None"),
         ({"mode": "chioce"}, "did you mean 'choice'"),
+        ({"form": "xml"}, "'xml' is not one of list, json"),
         ({"flag": 1}, "flag must be bool"),
         ({"shape": [1]}, "shape must be tuple[int, str]"),
         ({"options": {"a": "1"}}, "options must be dict[str, int]"),

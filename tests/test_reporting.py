@@ -1,0 +1,102 @@
+"The disclosure sheet: what a run recorded is told as it is, what it did not record is said to be missing."
+
+import json
+import re
+
+import pandas as pd
+import pytest
+from test_runs import notebook
+
+from persona_kit.reporting import disclosure, methods_paragraph
+from persona_kit.runs import run
+
+MANIFEST = {"experiment": "x", "status": "ok", "started": "2026-01-02", "ended": "2026-01-02", "seeds": {"seed": 7},
+            "parameters": {"temperature": 0.5, "generator_temperature": 0.7, "mode": "choice"}, "models": {"model": "m"},
+            "endpoint": "https://h.example/v1", "usage": {"asked": 3, "cost": 0.25}, "prompts": {"choice.txt": "ab" * 32},
+            "packages": {"persona_kit": "0.1.0"}, "python": "3.11"}  # fmt: skip
+
+
+def folder(path, manifest=MANIFEST, **tables):
+    (path / "tables").mkdir(exist_ok=True)
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    for name, rows in tables.items():
+        pd.DataFrame(rows).to_parquet(path / "tables" / f"{name}.parquet")
+    return path
+
+
+def facts(path):
+    return disclosure(path).set_index("item")["value"]
+
+
+ANSWERS = {"persona_id": ["a", "b", "b", "c"], "item_id": ["q", "q", "r", "q"], "status": ["ok", "refusal", "invalid", "error"],
+           "tier": ["meta", "meta", "meta", "descriptive"], "weight": [1.0, 3.0, 3.0, 2.0]}  # fmt: skip
+
+
+def test_counts_are_those_of_the_tables(tmp_path):
+    said = facts(folder(tmp_path, answers=ANSWERS))
+    assert said["personas"] == "3" and said["personas by tier"] == "meta 2, descriptive 1" and said["items"] == "2"
+    assert said["refusals"] == said["invalid replies"] == "1 of 4 (25.0%)" and said["other replies"] == "error 1"
+    assert said["replies, tier meta"] == "1 refusals, 1 invalid, of 3"
+    assert "effective number of personas 2.6" in said["weights"]  # 6² / (1 + 9 + 4)
+    assert said["model (model)"] == "m" and said["seed"] == "7" and said["choice.txt (SHA-256)"] == "ab" * 32 and said["cost"] == "0.25"
+    assert said["temperature"] == "temperature 0.5, generator_temperature 0.7" and "not a human population" in said["the figures describe"]
+    text = methods_paragraph(tmp_path)
+    words = ("3 personas", "1 of 4 (25.0%)", "abababababab", "seed 7", "Requests sent: 3", "choice", "not a human population")
+    assert all(w in text for w in words)
+    assert "[prompt tokens: not recorded]" in text and "\n" not in text
+
+
+def test_what_is_missing_is_said_and_never_invented(tmp_path):
+    sheet = disclosure(folder(tmp_path, {}))
+    known = sheet[sheet["value"].ne("not recorded")]
+    assert known["item"].tolist() == ["the figures describe"] and len(sheet) > 20
+    text = methods_paragraph(tmp_path)
+    assert text.count("not recorded") >= 15 and not re.search(r"\d", text.replace("SHA-256", ""))
+
+
+@pytest.mark.parametrize("tables", [
+    {"answers": {"persona_id": ["a"]}}, {"answers": {"x": [1]}},
+    {"answers": {"persona_id": ["a"], "weight": ["heavy"], "status": ["ok"]}},
+    {"personas_meta": {"persona_id": ["a", "b"], "weight": [1.0, 1.0]}},
+    {"answers": {"persona_id": [], "status": [], "weight": []}}])  # fmt: skip
+def test_tables_of_another_form_do_no_harm(tmp_path, tables):
+    folder(tmp_path, **tables)
+    assert disclosure(tmp_path)["value"].map(type).eq(str).all() and methods_paragraph(tmp_path)
+
+
+def test_markup_is_escaped_and_an_artificial_respondent_is_named(tmp_path):
+    folder(tmp_path, MANIFEST | {"endpoint": "<img src=x onerror=alert(1)>"}, answers=ANSWERS | {"simulator": ["known-truth-1"] * 4})
+    assert "<img" not in disclosure(tmp_path).to_html() and "artificial respondent" in methods_paragraph(tmp_path)
+
+
+def test_folders_that_are_no_runs(tmp_path):
+    with pytest.raises(FileNotFoundError, match="is it the folder of a run"):
+        disclosure(tmp_path)
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(ValueError, match="not valid JSON"):
+        methods_paragraph(tmp_path)
+    (tmp_path / "manifest.json").write_text("[1]")
+    with pytest.raises(ValueError, match="no manifest"):
+        methods_paragraph(tmp_path)
+
+
+def test_every_report_ends_with_the_sheet(tmp_path):
+    work = f"""import pandas as pd
+from persona_kit.runs import record
+record(pd.DataFrame({ANSWERS!r}).assign(tier="<b>meta</b>"), "answers")
+record({{"asked": 4}}, "usage");"""
+    made = run(notebook(tmp_path / "one.ipynb", work), out=tmp_path / "runs", progress=False)
+    page = (made / "report.html").read_text()
+    last = page[page.index('<section class="disclosure">'):]
+    assert "not a human population" in last and "1 of 4 (25.0%)" in last and "&lt;b&gt;meta&lt;/b&gt;" in last and "<b>meta" not in last
+    assert page.rstrip().endswith("</html>") and last.count("</section>") == 1
+    assert facts(made)["requests sent"] == "4"
+
+
+def test_names_of_the_package_are_functions_and_temperatures_in_names_are_told(tmp_path):
+    import persona_kit
+
+    folder(tmp_path, MANIFEST | {"models": {"generator 1": "embedded@0.2", "simulator 1": "m@1"}, "parameters": {}})
+    said = persona_kit.disclosure(tmp_path).set_index("item")["value"]
+    assert said["temperature"] == "as named after @"
+    assert "generator 1: embedded@0.2; simulator 1: m@1" in persona_kit.methods_paragraph(tmp_path)
