@@ -167,7 +167,7 @@ def test_every_design_travels(tmp_path, people, oracle, how):
     study = clusters._study(model(oracle), survey, how | {"seed": 2}, tmp_path / "a", 2)
     (tmp_path / "mine.txt").unlink()  # its words travel, not the file
     worker, parts = clusters._Worker(pickle.loads(pickle.dumps(study))), {}
-    for row in clusters._rows(some, numbers, study, model(oracle)):
+    for row in clusters._rows(some, numbers, study, model(oracle), sorted(set(numbers.tolist()))):
         told = worker.ask(row.to_pylist()[0])
         assert told["problem"] is None
         parts[told["shard"]] = clusters._unpacked(told["answers"])
