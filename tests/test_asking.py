@@ -786,7 +786,7 @@ def test_an_interrupted_conversation_returns_what_is_there(server, tmp_path):
         1,
     )
     kept = len(ReplyStore(store))
-    assert done.returncode == 0 and f"'ok': {kept}" in done.stdout and f"'error': {240 - kept}" in done.stdout and 20 <= kept < 200, (
+    assert done.returncode == 0 and f"'ok': {kept}" in done.stdout and f"'error': {240 - kept}" in done.stdout and 0 < kept < 200, (
         done.stderr
     )
     model = endpoint(url, store=store)
@@ -800,7 +800,7 @@ def test_retry_within_a_conversation(server):
     first = ask(people(2), survey, model, context="sequential")
     assert "refusal" in set(first["status"])
     for _ in range(3):
-        again = ask(people(2), survey, model, context="sequential", retry="refusal")
+        again = ask(people(2), survey, model, context="sequential", retry={"refusal": 3})
     assert again["status"].eq("ok").all()
     pd.testing.assert_frame_equal(ask(people(2), survey, model, context="sequential"), again)
 

@@ -181,7 +181,7 @@ def test_every_fault_of_the_server_has_its_row():
     from misbehaving import MODES
 
     elsewhere = {"ok", "slow", "busy_wait", "hang_once", "leaking", "poison", "dying", "too_long", "later", "vote", "better", "wavering",
-                 "letter", "slow_letter", "poison_letter"}
+                 "letter", "slow_letter", "poison_letter", "interviewee"}
     assert {p.id for p in MATRIX} == {m for m in MODES if not m.startswith("echo_")} - elsewhere
 
 
