@@ -256,6 +256,7 @@ class _Study:
         place = {item.item_id: k for k, item in enumerate(self.survey)}
         self.waves = [[k] for k in place.values()] if self.sequential else [[place[i.item_id] for i in some] for some in rounds(self.survey)]
         self.columns: dict[str, pd.Series] = {}
+        self.tasks: dict[tuple[str, str], str] = {}
         self.per_person = len(self.survey) * self.draws
         self.seats = asyncio.Semaphore(model.concurrency)
         self.coding: _Call | None = None
@@ -265,6 +266,12 @@ class _Study:
         if name not in self.columns:
             self.columns[name] = pd.Series(self.personas[name].tolist())
         return self.columns[name]
+
+    def task(self, name: str, item: Item) -> str:
+        "What is asked of the model, in the words of the template."
+        if (name, item.item_id) not in self.tasks:
+            self.tasks[name, item.item_id] = self.template.task(name, item)
+        return self.tasks[name, item.item_id]
 
     def room(self, least: int) -> int:
         "Tokens for a reply: enough for its form, and more if the model was given more (some think before they answer)."
@@ -430,7 +437,7 @@ def _messages(job: _Job, i: int, task: str, after: Sequence[dict[str, str]] = ()
 
 def _fields(job: _Job, i: int, item: Item, task: str) -> dict[str, str]:
     lettered = item.options and job.study.mode != "open"
-    return {"question": job.study.texts[item.item_id], "options": _lettered_list(job.orders[i]) if lettered else "", "task": job.study.template.task(task, item)}
+    return {"question": job.study.texts[item.item_id], "options": _lettered_list(job.orders[i]) if lettered else "", "task": job.study.task(task, item)}
 
 
 def _task(study: _Study, item: Item) -> str:
@@ -863,8 +870,8 @@ def _take(job: _Job, i: int, row: dict, before: Sequence[dict] = (), codes: Sequ
     talk, thought = job.talks[p, d], job.thoughts.get(i)
     answer = _with_codes(job, i, _read(job, i, row["reply"]), codes)
     reason = answer.get("reason") if thought is None else thought
-    used = [r["usage"] for r in (row, *before, *codes)]
-    tokens = [_total(*[u.get(name) for u in used]) for name in ("prompt_tokens", "completion_tokens")]
+    used = [row["usage"], *[r["usage"] for r in (*before, *codes)]] if before or codes else [row["usage"]]
+    tokens = [_total([u.get(name) for u in used]) for name in ("prompt_tokens", "completion_tokens")]
     job.said[i] = (answer.get("option"), answer.get("probabilities"), answer.get("missing_mass"), list(job.orders[i]), answer["status"], row["reply"]["text"],
                    reason, *tokens, row["request_key"], answer.get("value"), answer.get("codings"))
     _settle(talk, item.item_id, answer["status"])
@@ -882,7 +889,7 @@ def _turn(job: _Job, i: int, answer: dict[str, Any]) -> tuple[dict[str, str], li
     return _fields(job, i, item, _task(study, item)), after
 
 
-def _total(*tokens) -> int | None:
+def _total(tokens: Sequence[int | None]) -> int | None:
     known = [int(t) for t in tokens if t is not None]
     return sum(known) if known else None
 
