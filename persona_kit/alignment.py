@@ -601,7 +601,8 @@ def alignment(simulated: pd.DataFrame, human: pd.DataFrame, *, by: str | Sequenc
         Order of the options; without it they are in the order in which `human` lists them.
     ci : float, optional
         Level of an interval; `simulated` must then be answers. Personas are drawn with all their answers, so that the interval of a
-        mean over items knows that the same persons answered them.
+        mean over items knows that the same persons answered them. Kendall's τ runs from the least to the greatest value that pairs
+        of options leave open whose order is not settled.
     weight : str or None
     n_boot, seed : int
 
@@ -696,8 +697,8 @@ def _point(parts: _Parts, measure: str, n: np.ndarray) -> pd.DataFrame:
     return rows.assign(**values)
 
 # %% ../nbs/07_alignment.ipynb #7f82c433
-def _scores(parts: _Parts, draws: tuple[_Tally, _Drawn], most: int = 1_000_000):
-    "Scores of the replicates, some groups at a time (at most so many numbers): places, scores (groups × replicates)."
+def _shares_again(parts: _Parts, draws: tuple[_Tally, _Drawn], most: int = 1_000_000):
+    "Shares of the replicates, some groups at a time (at most so many numbers): places, measure, shares (groups × options × replicates)."
     tally, drawn = draws
     matrix, boot = _by_cell(tally, drawn), np.ascontiguousarray(drawn.boot.T)
     for k, name, place in _alike(parts):
@@ -706,7 +707,13 @@ def _scores(parts: _Parts, draws: tuple[_Tally, _Drawn], most: int = 1_000_000):
             sums = (matrix[(tally.starts[some, None] + np.arange(k)).ravel()] @ boot).reshape(len(some), k, -1)
             with np.errstate(invalid="ignore", divide="ignore"):
                 sums /= sums.sum(1, keepdims=True)
-            yield some, _score(sums, parts.human[some, :k], name)
+            yield some, name, sums
+
+
+def _scores(parts: _Parts, draws: tuple[_Tally, _Drawn]):
+    "Places and scores (groups × replicates)."
+    for some, name, shares in _shares_again(parts, draws):
+        yield some, _score(shares, parts.human[some, :shares.shape[1]], name)
 
 # %% ../nbs/07_alignment.ipynb #4b1d0a11
 def _centred(scores: np.ndarray, centre: np.ndarray, ci: float, cases=None) -> tuple[np.ndarray, np.ndarray]:
@@ -721,11 +728,34 @@ def _centred(scores: np.ndarray, centre: np.ndarray, ci: float, cases=None) -> t
     low, high = (ends - middle) * widen + centre
     return low, high
 
+# %% ../nbs/07_alignment.ipynb #d7a10002
+def _rank_ends(estimate: np.ndarray, parts: _Parts, draws: tuple[_Tally, _Drawn], ci: float, place: np.ndarray) -> dict[str, np.ndarray]:
+    "The least and the greatest τ-b that pairs of options leave open whose order is not settled; means over the groups of each row."
+    some_known = np.isfinite(parts.shares[:, 0])
+    tests = np.bincount(place, (parts.sizes * (parts.sizes - 1) / 2) * some_known, len(estimate))[place]
+    found = np.full((2, len(place)), np.nan)
+    for some, _, again in _shares_again(parts, draws):
+        i, j = np.triu_indices(again.shape[1], 1)
+        apart = parts.shares[some][:, i] - parts.shares[some][:, j]
+        level = 1 - (1 - ci) / np.maximum(tests[some], 2)
+        error = (again[:, i] - again[:, j]).std(2, ddof=1) * stdtrit(np.maximum(draws[1].cases[some] - 1, 1), level)[:, None]
+        theirs, settled = np.sign(parts.human[some][:, i] - parts.human[some][:, j]), np.abs(apart) > error
+        sure, open_ = (np.sign(apart) * theirs * settled).sum(1), (np.abs(theirs) * ~settled).sum(1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found[:, some] = (sure + [-open_, open_]) / np.sqrt(len(i) * np.abs(theirs).sum(1))
+    known = np.isfinite(found).all(0) & some_known
+    with np.errstate(invalid="ignore", divide="ignore"):
+        low, high = (np.bincount(place[known], ends[known], len(estimate)) / np.bincount(place[known], minlength=len(estimate)) for ends in found)
+    missing = np.isnan(estimate)
+    return {"low": np.where(missing, np.nan, np.fmin(low, estimate)), "high": np.where(missing, np.nan, np.fmax(high, estimate))}
+
 # %% ../nbs/07_alignment.ipynb #35f75af5
 def _with_interval(rows: pd.DataFrame, parts: _Parts, draws, ci: float | None, place: np.ndarray) -> pd.DataFrame:
     "Rows with low and high; `place` says to which row each group belongs."
     if draws is None or ci is None or rows.empty:
         return rows
+    if "kendall_tau" in parts.names:
+        return rows.assign(**_rank_ends(rows["alignment"].to_numpy(float), parts, draws, ci, place))
     n_boot = len(draws[1].boot)
     single = len(rows) == len(parts.groups)
     low, high = np.full(len(rows), np.nan), np.full(len(rows), np.nan)

@@ -452,7 +452,9 @@ def _chosen(personas: pd.DataFrame, answers: pd.DataFrame, item_id: str, between
     some = answers[(answers["item_id"] == item_id) & answers["option"].notna()]
     if some.empty:
         raise ValueError(f"answers: nobody gave a valid answer to item {item_id!r}")
-    one = some.groupby(keys, dropna=False, observed=True)["option"].agg(lambda o: o.mode().iloc[0]).rename("_answer").reset_index()
+    counts = some.groupby([*keys, "option"], dropna=False, observed=True).size().rename("_times").reset_index()
+    most = counts.sort_values(["_times", "option"], ascending=[False, True], kind="stable").drop_duplicates(keys)
+    one = most.rename(columns={"option": "_answer"})[[*keys, "_answer"]]
     frame = personas.merge(one, on=keys, how="inner")
     if frame.empty:
         raise ValueError(f"no persona has an answer: {', '.join(keys)} must be the same in personas and answers")

@@ -389,15 +389,14 @@ def _matrix(answers: pd.DataFrame, table: dict[Any, dict[str, Any]], chosen: lis
 
 # %% ../nbs/07b_measures.ipynb #cf3210cf
 def _correlations(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    "Correlations of pairs of columns, over the rows that have both; 0 for a constant column."
+    "Correlations of pairs of columns, over the rows that have both, for each row of weights; 0 for a constant column."
     there = np.isfinite(values)
     centre = np.nansum(values, axis=0) / np.maximum(there.sum(0), 1)
-    x = np.where(there, values - centre, 0)
-    w, m = weight[:, None], there.astype(float)
-    n, sx, sxx, sxy = m.T @ (w * m), x.T @ (w * m), (x**2).T @ (w * m), x.T @ (w * x)
+    x, m = np.where(there, values - centre, 0), there.astype(float)
+    n, sx, sxx, sxy = (np.stack([weight @ (one[:, None] * b) for one in a.T], axis=-2) for a, b in ((m, m), (x, m), (x**2, m), (x, x)))
     with np.errstate(invalid="ignore", divide="ignore"):
         scale = np.sqrt(np.maximum(n * sxx - sx**2, 0))
-        r = (n * sxy - sx * sx.T) / (scale * scale.T)
+        r = (n * sxy - sx * np.swapaxes(sx, -1, -2)) / (scale * np.swapaxes(scale, -1, -2))
     return np.where(np.isfinite(r), r, 0)
 
 # %% ../nbs/07b_measures.ipynb #b75846fe
@@ -438,8 +437,7 @@ def correlation_distance(simulated: pd.DataFrame, human: pd.DataFrame, *, items,
     sides = [_matrix(frame, table, chosen, weight) for frame in (simulated, human)]
     pairs = len(chosen) * (len(chosen) - 1)
     first = [_correlations(values, w) for values, w, _ in sides]
-    again = [np.array([_correlations(values, w * times) for times in resample(who["state"].fillna(""), n_boot, seed + i)])
-             for i, (values, w, who) in enumerate(sides)]
+    again = [_correlations(values, w * resample(who["state"].fillna(""), n_boot, seed + i)) for i, (values, w, who) in enumerate(sides)]
     squared = ((first[0] - first[1]) ** 2).sum()
     noise = sum(((drawn - r) ** 2).sum((1, 2)).mean() for drawn, r in zip(again, first, strict=True))
     spread_of = ((again[0] - again[1]) ** 2).sum((1, 2))
@@ -457,8 +455,9 @@ def _floor(values: np.ndarray, weight: np.ndarray, sizes: list[int], n_boot: int
     rng = np.random.default_rng(int(row_seeds(seed, "floor")[0]))
     even = np.full(len(values), 1 / len(values))
     people = [rng.multinomial(len(values), even) / len(values) for _ in range(n_boot)]
-    twice = [[_correlations(values, weight * rng.multinomial(size, p)) for size in sizes] for p in people]
-    return np.array([np.sqrt(((a - b) ** 2).sum()) for a, b in twice])
+    twice = np.array([[rng.multinomial(size, p) for size in sizes] for p in people])
+    one, other = (_correlations(values, weight * twice[:, side]) for side in (0, 1))
+    return np.sqrt(((one - other) ** 2).sum((1, 2)))
 
 # %% ../nbs/07b_measures.ipynb #3da3fee2
 def cronbach_alpha(answers: pd.DataFrame, battery: Sequence[str], *, items, reverse: Sequence[str] = (), by: str | Sequence[str] | None = None,

@@ -17,13 +17,20 @@ the whole population. Written to `data/respondent/planted.csv`, one row per diag
 import argparse
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 
+from persona_kit import alignment as alignment_module
+from persona_kit import attribution as attribution_module
+from persona_kit import measures as measures_module
+from persona_kit import text as text_module
 from persona_kit.alignment import alignment, distribution, jensen_shannon, kendall_tau, kullback_leibler, total_variation, wasserstein
 from persona_kit.attribution import ablation_effects, answer_regression, answer_words, tier_drift
 from persona_kit.measures import (
@@ -58,6 +65,7 @@ SURVEY = Survey(
     ]
 )
 SCALES = Survey(list(SURVEY)[:4])
+OFTEN = Item("often", "How often do you read a newspaper?", ("Never", "Sometimes", "Daily"), values=(1, 2, 3))
 LEFT = {f"s{i}": ("Agree", "Strongly agree") for i in range(4)} | {"trust": ("Agree",)}
 Row = tuple[str, float, str, float, np.ndarray]  # dial, setting, quantity, planted, estimates with their ends (runs × 3)
 
@@ -126,6 +134,31 @@ def human_shares(share_of: dict[str, np.ndarray], items) -> pd.DataFrame:
     )
 
 
+@contextmanager
+def kept_weights(most: int = 8) -> Iterator[None]:
+    "Bootstrap weights are drawn once for the same strata and seed, and looked up after that: the same numbers in a fraction of the time."
+    known, draw = {}, alignment_module.resample
+
+    def resample(strata: Iterable, n_boot: int = 1000, seed: int = 0) -> np.ndarray:
+        key = (tuple(strata), n_boot, seed)
+        if key not in known:
+            while len(known) >= most:
+                del known[next(iter(known))]
+            known[key] = draw(key[0], n_boot, seed)
+            known[key].flags.writeable = False
+        return known[key]
+
+    modules = [m for m in (alignment_module, attribution_module, measures_module, text_module) if getattr(m, "resample", None) is draw]
+    patches = [patch.object(m, "resample", resample) for m in modules]
+    for one in patches:
+        one.start()
+    try:
+        yield
+    finally:
+        for one in patches:
+            one.stop()
+
+
 # the diagnostics: each yields dial, setting, quantity, planted value, estimates -----------------------------------------------------------
 
 
@@ -140,16 +173,35 @@ def alignments(runs: int, seed: int) -> Iterator[Row]:
         "kendall_tau": kendall_tau,
     }
     far = {i: np.eye(len(s))[0] for i, s in own.items()}
-    for setting in (0.3, 0.6, 0.9):
-        theirs = {i: (1 - setting) * own[i] + setting * far[i] for i in own}
-        truth = {m: np.mean([f(own[i.item_id], theirs[i.item_id]) for i in SCALES]) for m, f in measures.items()}
-        for _, people in samples(runs, seed, 120):
-            answers = sample_answers(respondent(), people, SCALES, seed=int(people["persona_id"].iloc[0]))
-            for m, value in truth.items():
+    for _, people in samples(runs, seed, 120):
+        answers = sample_answers(respondent(), people, SCALES, seed=int(people["persona_id"].iloc[0]))
+        for setting in (0.3, 0.6, 0.9):
+            theirs = {i: (1 - setting) * own[i] + setting * far[i] for i in own}
+            for m, f in measures.items():
+                value = np.mean([f(own[i.item_id], theirs[i.item_id]) for i in SCALES])
                 found = alignment(
                     answers, human_shares(theirs, SCALES), by="state", measure=m, level="overall", items=SCALES, ci=0.95, n_boot=BOOT
                 )
-                parts.setdefault(("benchmark", setting, m, float(value)), []).append(ends(found, "alignment"))
+                name = "kendall_tau, near ties" if m == "kendall_tau" else m
+                parts.setdefault(("benchmark", setting, name, float(value)), []).append(ends(found, "alignment"))
+    yield from sorted(gathered(parts), key=lambda row: row[1])
+    yield from ranks(runs, seed)
+
+
+def ranks(runs: int, seed: int) -> Iterator[Row]:
+    "Kendall's tau where no two shares are near: 400 people, three options; the benchmark has 0, 1 or 3 pairs the other way round."
+    pushes = pd.DataFrame([("often", "base", "", o, v) for o, v in zip(OFTEN.options, (0, 0.75, 1.5), strict=True)])
+    r = Respondent(items=Survey(OFTEN), loadings=pushes.set_axis(list(loadings()), axis=1), attributes=("age",), persona_spread=0, seed=4)
+    own, parts = probabilities(r, population(), OFTEN)["share"].to_numpy().reshape(-1, 3).mean(0), {}
+    for _, people in samples(runs, seed, 400):
+        answers = sample_answers(r, people, OFTEN, seed=int(people["persona_id"].iloc[0]))
+        for pairs, order in ((0, [0, 1, 2]), (1, [1, 0, 2]), (3, [2, 1, 0])):
+            theirs = {"often": own[order]}
+            found = alignment(
+                answers, human_shares(theirs, [OFTEN]), by="state", measure="kendall_tau", items=Survey(OFTEN), ci=0.95, n_boot=BOOT
+            )
+            truth = float(kendall_tau(own, theirs["often"]))
+            parts.setdefault(("pairs the other way round", pairs, "kendall_tau, shares apart", truth), []).append(ends(found, "alignment"))
     return gathered(parts)
 
 
@@ -434,7 +486,11 @@ def moods(runs: int, seed: int) -> Iterator[Row]:
         base = [f"A person of {a} years. {plain}" for a in population()["age"]]
         times = rng.poisson(setting * rng.exponential(size=len(base)))
         told = [f"{t} {' '.join([happy] * k)}" for t, k in zip(base, times, strict=True)]
-        scores = [sentiment(pd.Series(t))[["polarity", "subjectivity"]].assign(number=k) for t, k in ((base, 0.0), (told, times * 1.0))]
+        scores = []
+        for texts, k in ((base, 0.0), (told, times * 1.0)):
+            place, known = pd.factorize(pd.Series(texts))
+            of_known = sentiment(pd.Series(known))[["polarity", "subjectivity"]]
+            scores.append(of_known.iloc[place].reset_index(drop=True).assign(number=k))
         truth, rows = (scores[1] - scores[0]).mean(), {"polarity": [], "subjectivity": [], "number": []}
         who = rng.integers(len(base), size=(runs, PEOPLE))
         for run, mine in enumerate(who):
@@ -479,19 +535,30 @@ def regression(runs: int, seed: int) -> Iterator[Row]:
         for _, people in samples(runs, seed):
             people = people.assign(side=np.where(people["party"].isin(PARTIES[:3]), "left", "other"))
             answers = sample_answers(respondent(homogenisation=setting), people, SURVEY["trust"], seed=int(people["persona_id"].iloc[0]))
-            people = people.assign(run=people["state"])
-            one = dict(list(people.groupby("run")))
-            for run, mine in answers.groupby("state"):
-                found = answer_regression(mine.drop(columns=["side", "sex"]), one[run], ["side", "sex"], items=Survey([SURVEY["trust"]]))
-                row = found.query("option == 'Agree' and attribute == 'side'").iloc[0]
-                sign = 1 if row["value"] == "left" else -1
-                rows.append(sorted([sign * row["coefficient"], sign * row["low"], sign * row["high"]]))
-        rows = np.array(rows)[:, [1, 0, 2]]
+            answers = answers.assign(item_id=answers["state"].map("trust {}".format))       # every run is an item of its own people
+            items = Survey([replace(SURVEY["trust"], item_id=i) for i in answers["item_id"].unique()])
+            found = answer_regression(answers.drop(columns=["side", "sex"]), people, ["side", "sex"], items=items)
+            found = found[found["option"].eq("Agree") & found["attribute"].eq("side")]
+            sign = np.where(found["value"] == "left", 1, -1)[:, None]
+            rows.append(np.sort(sign * found[["low", "coefficient", "high"]].to_numpy(float), axis=1))
+        rows = np.vstack(rows)[:, [1, 0, 2]]
         yield "homogenisation", setting, "regression on the side", float(truth), rows
 
 
+def with_prior(rates_of: tuple[float, float], texts: tuple[float, float], length: int = 40) -> tuple[float, float]:
+    "Log odds of a word in two groups of texts, drawn together by a prior of one text's length, and their precision."
+    total = np.array(texts) * length
+    y = total * rates_of
+    prior = length * y.sum() / total.sum()
+    odds = (y + prior) / (total + length - y - prior)
+    return float(np.log(odds[0] / odds[1])), float(1 / (1 / (y + prior)).sum())
+
+
 def marked(runs: int, seed: int) -> Iterator[Row]:
-    "Log odds of a word by answer: 300 texts in two tiers, the word's rate depends on the answer by a known factor."
+    """Log odds of a word by answer: 300 texts in two tiers, the word's rate depends on the answer by a known factor.
+
+    Planted is also what the prior leaves of it with the expected counts: that is what is estimated.
+    """
     vocabulary = np.array([f"w{chr(97 + i)}{chr(97 + j)}" for i in range(5) for j in range(8)] + ["joy"])
     for setting in (1.0, 1.6, 2.5):
         rates_of = [np.r_[np.full(40, (1 - r) / 40), r] for r in (0.03 * setting, 0.03)]
@@ -511,7 +578,9 @@ def marked(runs: int, seed: int) -> Iterator[Row]:
             texts = [" ".join(np.repeat(vocabulary, c)) for c in counts]
             found = answer_words(answers.assign(text=texts), answers, "trust", ("Agree", "Disagree"))
             rows.append(found.loc[found["word"] == "joy", ["log_odds", "low", "high"]].to_numpy(float))
+        left, precision = np.array([with_prior((0.03 * setting, 0.03), n) for n in ((45, 105), (105, 45))]).T
         yield "rate of a word", setting, "log odds of a marked word", float(truth), np.vstack(rows)
+        yield "rate of a word", setting, "log odds with the prior", float(left @ precision / precision.sum()), np.vstack(rows)
 
 
 DIAGNOSTICS = {
@@ -534,7 +603,7 @@ DIAGNOSTICS = {
 }
 
 
-SLOW = ("correlation_distance", "conditioning_gain", "tier_drift", "ablation_effects", "answer_regression", "answer_words")
+SLOW = ("correlation_distance", "conditioning_gain", "tier_drift", "ablation_effects", "answer_words")
 
 
 def summary(diagnostic: str, row: Row) -> dict:
@@ -573,7 +642,9 @@ def main(arguments: list[str] | None = None) -> None:
         if not words.again and name in set(table["diagnostic"]):
             continue
         start = time.perf_counter()
-        fresh = pd.DataFrame([summary(name, row) for row in DIAGNOSTICS[name](words.runs or (400 if name in SLOW else 1000), words.seed)])
+        with kept_weights():
+            rows = list(DIAGNOSTICS[name](words.runs or (400 if name in SLOW else 1000), words.seed))
+        fresh = pd.DataFrame([summary(name, row) for row in rows])
         print(f"{name}: {time.perf_counter() - start:.0f} s\n{fresh.round(4).to_string(index=False)}", file=sys.stderr, flush=True)
         table = pd.concat([t for t in (table[table["diagnostic"] != name], fresh) if len(t)])
         known = (

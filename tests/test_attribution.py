@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from persona_kit.alignment import _skewed_ends, resample
-from persona_kit.attribution import ablation, ablation_effects, answer_regression, answer_words, item_scores, tier_drift
+from persona_kit.attribution import _chosen, ablation, ablation_effects, answer_regression, answer_words, item_scores, tier_drift
 from persona_kit.personas import render
 from persona_kit.surveys import topic_survey
 from persona_kit.tables import TableError
@@ -144,7 +144,7 @@ def test_tier_drift_needs_a_reference_and_names_what_is_unclear():
 
 
 def test_tier_drift_covers_what_was_planted():
-    "Pairs of people in six states, 1,000 times; also people of whom hardly anybody changes."
+    "Pairs of people in six states, 1,000 times; also people of whom hardly anybody changes. A share of 60 moves in steps."
     for moved, n in ((0.3, 60), (0.04, 60)):
         rng, held, runs = np.random.default_rng(7), 0, 1000
         frame = pd.DataFrame(
@@ -162,7 +162,7 @@ def test_tier_drift_covers_what_was_planted():
             chosen = np.where(np.concatenate([first, second]), "right", "left")
             found = tier_drift(frame.assign(option=chosen), items=ITEMS, score="pole", n_boot=200, seed=run).iloc[0]
             held += found["low"] <= moved / 2 <= found["high"]
-        assert 0.93 <= held / runs <= 0.98, (moved, held / runs)
+        assert 0.93 <= held / runs <= 0.97 + 3 * np.sqrt(0.97 * 0.03 / runs), (moved, held / runs)
 
 
 def test_ends_of_skewed_means_are_covered_as_promised():
@@ -371,3 +371,14 @@ def test_poles_of_the_topics():
     rows = pd.DataFrame([{"persona_id": 1, "item_id": i.item_id, "option": i.options[0], "status": "ok"} for i in climate])
     found = item_scores(rows, items=climate, score="pole")
     assert found["option"].eq("action").all() and found["score"].tolist() == [float(i.directions[0] == "action") for i in climate]
+
+
+def test_the_most_frequent_answer_of_a_persona_is_pandas_mode():
+    rng = np.random.default_rng(6)
+    answers = pd.DataFrame({"persona_id": rng.integers(0, 60, 400), "tier": rng.choice(["meta", "descriptive"], 400), "item_id": "c",
+                            "option": rng.choice(["left", "right", None], 400, p=[0.45, 0.45, 0.1])})
+    people = answers[["persona_id", "tier"]].drop_duplicates().assign(text="words")
+    found, between = _chosen(people, answers, "c", None)
+    expected = answers.dropna().groupby(["persona_id", "tier"])["option"].agg(lambda o: o.mode().iloc[0])
+    assert between == ("left", "right") and len(found) == len(expected)
+    assert found.set_index(["persona_id", "tier"])["_answer"].sort_index().equals(expected.rename("_answer"))

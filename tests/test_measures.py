@@ -10,6 +10,7 @@ from scipy import stats
 from persona_kit import measures
 from persona_kit.alignment import alignment, distribution
 from persona_kit.measures import (
+    _correlations,
     adjusted_shares,
     alignment_difference,
     conditioning_gain,
@@ -182,6 +183,19 @@ def test_correlation_distance_equals_pandas_with_missing_answers():
     assert found["n_items"] == 3 and found["n_simulated"] == 150
     with pytest.raises(ValueError, match="at least two items"):
         correlation_distance(ours, human[human["item_id"] == "a"], items=ITEMS)
+
+
+def test_replicates_of_correlations_equal_one_at_a_time_and_pandas():
+    rng = np.random.default_rng(4)
+    values = rng.normal(size=(40, 4)) @ rng.normal(size=(4, 4))
+    values[rng.random(values.shape) < 0.1] = np.nan
+    values[:, 3] = np.where(np.isnan(values[:, 3]), np.nan, 2.0)
+    times = rng.multinomial(39, np.full(40, 1 / 40), size=7)
+    found = _correlations(values, times)
+    assert found.shape == (7, 4, 4)
+    for row, one in zip(times, found, strict=True):
+        expected = pd.DataFrame(np.repeat(values, row, axis=0)).corr().fillna(0).to_numpy()
+        assert np.allclose(one, _correlations(values, row)) and np.allclose(one, expected, atol=1e-7)
 
 
 def test_the_floor_is_the_distance_of_two_samples_of_the_same_people():

@@ -33,6 +33,26 @@ def test_a_row_is_counted_right(script):
     assert row["coverage_of_mean"] == pytest.approx(0.95, abs=0.015) and row["coverage"] < row["coverage_of_mean"]
 
 
+def test_weights_that_are_kept_are_those_that_would_be_drawn(script):
+    plain = [row for name in ("retest", "answer_regression") for row in script.DIAGNOSTICS[name](4, 3)]
+    with script.kept_weights():
+        kept = [row for name in ("retest", "answer_regression") for row in script.DIAGNOSTICS[name](4, 3)]
+    assert all(a[:4] == b[:4] and np.array_equal(a[4], b[4]) for a, b in zip(plain, kept, strict=True))
+
+
+def test_the_regression_of_many_runs_at_once_is_that_of_each(script):
+    rows = list(script.regression(3, 5))
+    _, people = next(script.samples(3, 5))
+    people = people.assign(side=np.where(people["party"].isin(script.PARTIES[:3]), "left", "other"))
+    answers = script.sample_answers(script.respondent(homogenisation=0.0), people, script.SURVEY["trust"], seed=0)
+    for run, mine in answers.groupby("state"):
+        who = people[people["state"] == run]
+        one = script.answer_regression(mine.drop(columns=["side", "sex"]), who, ["side", "sex"], items=script.SURVEY)
+        row = one.query("option == 'Agree' and attribute == 'side'").iloc[0]
+        sign = 1 if row["value"] == "left" else -1
+        assert np.allclose(rows[0][4][run], [sign * row["coefficient"], *sorted([sign * row["low"], sign * row["high"]])])
+
+
 def test_it_goes_on_where_it_stopped(script, tmp_path, capsys):
     out = tmp_path / "planted.csv"
     script.main(["shares", "--runs", "4", "--out", str(out)])
@@ -46,7 +66,7 @@ def test_it_goes_on_where_it_stopped(script, tmp_path, capsys):
 
 def test_every_diagnostic_is_in_the_table(script, table):
     assert set(table["diagnostic"]) == set(script.DIAGNOSTICS) and not table.isna().any(axis=None)
-    assert (table.groupby("diagnostic")["setting"].nunique() == 3).all() and (table["runs"] >= 100).all()
+    assert (table.groupby(["diagnostic", "dial"])["setting"].nunique() == 3).all() and (table["runs"] >= 400).all()
 
 
 def test_intervals_hold_what_they_estimate(table):
@@ -59,4 +79,10 @@ def test_intervals_hold_what_they_estimate(table):
 
 WIDE = (
     "ratio of entropy", "between groups (eta squared)", "refusal rate of men", "invalid rate of men", "excess of the correlation distance",
-    "distance within the floor")
+    "distance within the floor", "kendall_tau, near ties", "kendall_tau, shares apart")
+
+
+def test_the_words_of_the_how_to_are_those_of_the_table(table):
+    beside = SCRIPT.parent.parent / "nbs" / "howto" / "can_the_measures_be_trusted.ipynb"
+    inside, below = table["coverage"].between(0.93, 0.97).sum(), (table["coverage"] < 0.93).sum()
+    assert below == 1 and f"{inside} of {len(table)} rows lie in the band. One lies below it" in beside.read_text(encoding="utf-8")
