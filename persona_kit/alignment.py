@@ -576,7 +576,11 @@ def _human_grid(human: pd.DataFrame, groups: pd.DataFrame, table: dict[Any, dict
     if lost.any():
         raise ValueError(f"human: no shares for {_where(groups.iloc[int(np.argmax(lost))])}")
     known = groups[matched].drop_duplicates(ignore_index=True)
-    grid, n = _grid(human.assign(share=human["share"].fillna(0)), known, table, "human")
+    human = human.assign(share=human["share"].fillna(0))
+    if "n_effective" in human:      # of a weighted sample; what is uncertain about it goes by this number
+        effective = human["n_effective"].astype("Float64")
+        human = human.assign(n=effective.fillna(human["n"].astype("Float64")) if "n" in human else effective)
+    grid, n = _grid(human, known, table, "human")
     place = groups[matched].merge(known.assign(_known=np.arange(len(known))), on=matched, how="left")["_known"].to_numpy(int)
     return _checked(grid, known, table, "human")[place], n[place]
 
@@ -787,22 +791,25 @@ def _at_level(rows: pd.DataFrame, parts: _Parts, draws, ci, level: str, by: list
     return _with_interval(means, parts, draws, ci, place)[[*keys, "measure", *_COLUMNS, "n", "n_items", "uniform", "majority"]]
 
 # %% ../nbs/07_alignment.ipynb #f9f31031
-def ceiling(human: pd.DataFrame, *, by: str | Sequence[str] | None = None, measure: str = "wasserstein", n_draws: int = 1000,
+def ceiling(human: pd.DataFrame, *, by: str | Sequence[str] | None = None, measure: str = "wasserstein", items=None, n_draws: int = 1000,
             seed: int = 0) -> pd.DataFrame:
     """Simulate the alignment of two random halves of the human sample.
 
     Parameters
     ----------
     human : DataFrame
-        A distributions table with `n`; options of ordinal items in their order.
+        A distributions table with `n`, and of a weighted sample with `n_effective`, which is then taken.
     by : str or list of str, optional
     measure : {"wasserstein", "total_variation", "jensen_shannon", "kullback_leibler", "kendall_tau"}
+    items : Survey or items table, optional
+        As in `alignment`: order of the options, and which items are nominal and use total variation instead of W1. Give it to both or to none.
     n_draws, seed : int
 
     Returns
     -------
     DataFrame
-        item_id, columns of `by`, ceiling (mean over draws), n. NaN where n is below 2 or missing.
+        item_id, columns of `by`, ceiling (mean over draws), n (people in both halves, effective ones of a weighted sample). NaN where that
+        is below 2 or missing.
 
     Raises
     ------
@@ -812,13 +819,16 @@ def ceiling(human: pd.DataFrame, *, by: str | Sequence[str] | None = None, measu
     _check_measure(measure)
     if "n" not in human:
         raise ValueError("human: the ceiling needs the column n, the number of people who answered")
+    _check_shares(human, "human")
     keys = ["item_id", *_check_by(human, by, "human")]
+    table = _item_table(_human_items(human, by) if items is None else items)
+    groups = human[keys].drop_duplicates(ignore_index=True)
+    grid, n = _human_grid(human, groups, table)
     rows = []
-    for key, group in human.groupby(keys, sort=False, dropna=False):
-        shares = _distributions(group["share"].to_numpy(float), f"human shares of {key}")
-        half = int(group["n"].max()) // 2 if group["n"].notna().any() else 0
+    for place, (k, name) in enumerate(zip(*_rules(groups, table, measure, items), strict=True)):
+        key, half = groups.iloc[place], int(np.nan_to_num(n[place])) // 2
         rng = np.random.default_rng(int(row_seeds(seed, "ceiling", *map(str, key))[0]))
+        shares = np.clip(grid[place, :k], 0, None)
         halves = [rng.multinomial(half, shares / shares.sum(), size=n_draws) / half for _ in range(2)] if half else None
-        value = float(np.nanmean(_MEASURES[measure](*(h.T[None] for h in halves)))) if halves else np.nan
-        rows.append(dict(zip(keys, key, strict=True)) | {"ceiling": value, "n": 2 * half})
-    return pd.DataFrame(rows, columns=[*keys, "ceiling", "n"])
+        rows.append({"ceiling": float(np.nanmean(_MEASURES[name](*(h.T[None] for h in halves)))) if halves else np.nan, "n": 2 * half})
+    return groups.join(pd.DataFrame(rows, columns=["ceiling", "n"]))

@@ -222,6 +222,16 @@ def _published(frame: pd.DataFrame, items: Sequence[Item], by: Sequence[str], gr
     return pd.concat([p for p in parts if p is not None] or [pd.DataFrame()], ignore_index=True)
 
 # %% ../nbs/02c_benchmarks.ipynb #08202c97
+def _check_total(total: float, item: Item, part: pd.DataFrame, measure: str, where: Any) -> None:
+    "Shares add up to 1 or to 100, but for rounding; those of a multiple choice do not, and their counts do not say how many were asked."
+    if item.kind == "multiple":
+        raise _error(where, "shares of a multiple choice are of people and do not add up; they are counted from microdata only", part.index[0], "option")
+    room = 0.005 * len(part) + 1e-9
+    if measure == "share" and min(abs(total - 1), abs(total / 100 - 1)) > room:
+        raise _error(where, f"the shares of item {item.item_id!r} from this row on add up to {total:.6g} and not to 1 or 100; an option is missing, or "
+                            "stands under other items or groups", part.index[0], measure)
+
+
 def _one_published(item: Item, number: int, part: pd.DataFrame, values: np.ndarray, people: np.ndarray, measure: str, group: pd.DataFrame, ci: float,
                    where: Any) -> pd.DataFrame | None:
     again = part["option"].duplicated().to_numpy()
@@ -237,6 +247,7 @@ def _one_published(item: Item, number: int, part: pd.DataFrame, values: np.ndarr
     if not sums.sum() > 0:
         return None
     n = sums.sum() if measure == "n" else people.max()
+    _check_total(sums.sum() + (lost if item.refusals else 0), item, part, measure, where)
     share = sums / sums.sum()
     low, high = _wilson(share, np.array(n), ci)
     out = group.iloc[np.zeros(len(share), int)].reset_index(drop=True)
@@ -278,7 +289,8 @@ def read_benchmark(source: str | Path | pd.DataFrame, survey: Survey | Item, *, 
     Raises
     ------
     FileNotFoundError, TableError, ImportError
-        If a weight is missing or negative, an answer is none of the options, or an item, column or group is not there.
+        If a weight is missing or negative, an answer is none of the options, published shares do not add up, or an item, column or group
+        is not there.
 
     References
     ----------

@@ -1238,7 +1238,8 @@ def _specifications(table: pd.DataFrame, value: str, factors: list[str] | None) 
         known = list(frame.columns)
         if "cell" not in known or "status" not in known:
             raise TableError("specification_plot: name the factors; only in a table that grid returned are they known")
-        factors = known[known.index("cell") + 1:known.index("status")]
+        named = known[known.index("cell") + 1:known.index("status")]
+        factors = [f for f in named if frame[f].astype(str).nunique() > 1] or named     # what was the same in all cells is no choice
     frame = _need(frame, tuple(factors), "specification_plot")
     ends = {c: _numbers(frame, c) if c in frame else np.nan for c in ("low", "high")}
     frame = frame.assign(_value=_numbers(frame, value), **ends)
@@ -1246,18 +1247,18 @@ def _specifications(table: pd.DataFrame, value: str, factors: list[str] | None) 
     return there, list(factors), len(frame) - len(there)
 
 # %% ../nbs/11_plots.ipynb #b1a0c003
-def _specification_title(frame: pd.DataFrame, value: str, reference: float | None) -> str:
+def _specification_title(frame: pd.DataFrame, value: str, reference: float | None, called: str = "reference") -> str:
     if frame.empty:
         return f"{_label(value)}: no specification has a value"
     span = f"{_label(value)}: from {frame['_value'].min():.2f} to {frame['_value'].max():.2f} in {len(frame)} specifications"
     if reference is None or not frame["low"].notna().all():
         return span
     above, below = int((frame["low"] > reference).sum()), int((frame["high"] < reference).sum())
-    return f"{span}\n{above} clearly above the reference of {reference:.2f}, {below} clearly below"
+    return f"{span}\n{above} clearly above the dashed {called} ({reference:.2f}), {below} clearly below"
 
 
 def specification_plot(table: pd.DataFrame, value: str = "alignment", factors: list[str] | None = None, *, reference: float | None = None,
-                       title: str | None = None) -> Figure:
+                       called: str = "reference", title: str | None = None) -> Figure:
     """Draw a specification curve: the results of all combinations of choices, and the choices.
 
     Parameters
@@ -1269,6 +1270,8 @@ def specification_plot(table: pd.DataFrame, value: str = "alignment", factors: l
         Columns of the choices; of a table that `grid` returned, the parameters that varied.
     reference : float, optional
         A value to compare with, such as that of a baseline; a dashed line.
+    called : str
+        What it is, for the title.
     title : str, optional
         Instead of the sentence computed from the table.
 
@@ -1307,7 +1310,7 @@ def specification_plot(table: pd.DataFrame, value: str = "alignment", factors: l
     for ax in (top, bottom):
         ax.spines[["top", "right"]].set_visible(False)
         ax.tick_params(labelsize=8)
-    _title(top, title if title is not None else _specification_title(frame, value, reference))
+    _title(top, title if title is not None else _specification_title(frame, value, reference, called))
     return figure
 
 # %% ../nbs/11_plots.ipynb #b1a0c007
@@ -1325,6 +1328,8 @@ def _cross_title(frame: pd.DataFrame, value: str) -> str:
 def cross_plot(table: pd.DataFrame, value: str = "alignment", *, rows: str = "generator", columns: str = "simulator", ax: Axes | None = None,
                title: str | None = None) -> Axes:
     """Draw a heat map of two factors with the value and its interval in each field.
+
+    Colors run from the lowest end of an interval to the highest, so that what is within the noise looks alike.
 
     Parameters
     ----------
@@ -1354,7 +1359,9 @@ def cross_plot(table: pd.DataFrame, value: str = "alignment", *, rows: str = "ge
     if ax is None:
         ax = plt.subplots(figsize=(3.2 + 1.5 * len(across), 1.8 + 0.8 * len(down)), layout="constrained")[1]
     fields = frame.pivot(index=rows, columns=columns, values="_value").reindex(index=down, columns=across).to_numpy(float)
-    picture = ax.imshow(fields, cmap="viridis", aspect="auto")
+    shown = frame.dropna(subset=["_value"])[["_value", "low", "high"]].to_numpy(float)
+    least, most = (np.nanmin(shown), np.nanmax(shown)) if len(shown) else (None, None)
+    picture = ax.imshow(fields, cmap="viridis", aspect="auto", vmin=least, vmax=most)
     for row in frame.to_dict("records"):
         y, x = down.index(row[rows]), across.index(row[columns])
         between = f"\n[{row['low']:.2f}, {row['high']:.2f}]" if pd.notna(row["low"]) and pd.notna(row["high"]) else ""

@@ -94,12 +94,15 @@ def _described(manifest: dict, answers: pd.DataFrame | None) -> str:
 # %% ../nbs/11b_reporting.ipynb #d15c000d
 _COST = {"asked": "requests sent", "from the store": "replies taken from the store", "prompt tokens": "prompt tokens",
          "completion tokens": "completion tokens", "cost": "cost"}
-_HOW = ("mode", "modes", "format", "formats", "shuffle", "draws", "wording", "electorate", "anonymous")
+_HOW = ("mode", "modes", "format", "formats", "shuffle", "draws", "wording", "wordings", "template", "context", "electorate", "anonymous")
+_ELSEWHERE = ("base_url", "store", "concurrency", "recorded")     # of the machine, or said under endpoint
 
 
-def _of_models(manifest: dict) -> dict[str, Any]:
+def _of_models(manifest: dict, answers: pd.DataFrame | None) -> dict[str, Any]:
     given, values = manifest.get("models") or {}, manifest.get("parameters") or {}
     roles = {k: v for k, v in given.items() if k not in ("file", "sha256", "embedded")}
+    if "generator" in roles and answers is not None and "generator" in answers and answers["generator"].isna().all():
+        roles["generator"] = f"{roles['generator']}, not used: no persona has words by a model"
     heat = {k: v for k, v in values.items() if "temperature" in k}
     named = "as named after @" if any(re.search(r"@\d+(\.\d+)?$", str(v)) for v in roles.values()) else None
     file = f"{given['embedded']}, {given.get('file') or 'file not present: replies were stored'}" if "embedded" in given else None
@@ -109,15 +112,19 @@ def _of_models(manifest: dict) -> dict[str, Any]:
 
 # %% ../nbs/11b_reporting.ipynb #d15c000f
 def _sheet(folder: Path, manifest: dict) -> list[tuple[str, str, Any]]:
-    answers = _frames(folder, "answers.parquet", ("persona_id", "item_id", "status", "tier", "weight", "simulator"))
+    answers = _frames(folder, "answers.parquet", ("persona_id", "item_id", "status", "tier", "weight", "generator", "simulator"))
     people = _people(answers, _frames(folder, "personas*.parquet", ("persona_id", "tier", "weight")))
     values, usage = manifest.get("parameters") or {}, manifest.get("usage") or {}
     named = usage if isinstance(usage, dict) else {}
+    if manifest.get("endpoint") == "embedded" and named:
+        named = {"cost": "none: the model ran on this machine"} | named
+    said = {*_HOW, *_ELSEWHERE, *(manifest.get("seeds") or {}), *(manifest.get("models") or {}), *(k for k in values if "temperature" in k)}
     parts: dict[str, dict[str, Any]] = {
         "run": {k: manifest.get(k) for k in ("experiment", "status", "started", "ended", "seconds")},
-        "model": _of_models(manifest),
-        "prompts": {f"{name} (SHA-256)": digest for name, digest in (manifest.get("prompts") or {"prompts": None}).items()},
+        "model": _of_models(manifest, answers),
+        "prompts, used or not": {f"{name} (SHA-256)": digest for name, digest in (manifest.get("prompts") or {"prompts": None}).items()},
         "how it was asked": {k: values[k] for k in _HOW if k in values} or {"settings": None},
+        "other parameters": {k: "all, or the default" if v is None else v for k, v in values.items() if k not in said},
         "seeds": dict(manifest.get("seeds") or {"seed": None}),
         "people": people,
         "replies": _replies(answers) | _split(answers),
@@ -164,7 +171,8 @@ def _sentences(sheet: dict[tuple[str, str], Any], manifest: dict) -> list[str]:
         return f"[{what}: not recorded]" if value is None or value == "" else str(value)
 
     models = "; ".join(f"{i.removeprefix('model (').rstrip(')')}: {v}" for (t, i), v in sheet.items() if t == "model" and i.startswith("model") and v)
-    prompts = ", ".join(f"{i.split()[0]} {v[:12]}" for (t, i), v in sheet.items() if t == "prompts" and v)
+    prompts = ", ".join(f"{i.split()[0]} {v[:12]}" for (t, i), v in sheet.items() if t.startswith("prompts") and v)
+    others = ", ".join(f"{i} {_said(v)}" for (t, i), v in sheet.items() if t == "other parameters")
     seeds = ", ".join(f"{i} {v}" for (t, i), v in sheet.items() if t == "seeds" and v is not None)
     how = ", ".join(f"{i} {_said(v)}" for (t, i), v in sheet.items() if t == "how it was asked" and v is not None)
     version = sheet.get(("software", "persona_kit"))
@@ -175,13 +183,14 @@ def _sentences(sheet: dict[tuple[str, str], Any], manifest: dict) -> list[str]:
         f"Models: {models or '[models: not recorded]'} (endpoint: {fact('model', 'endpoint', 'endpoint')}; temperature: "
         f"{fact('model', 'temperature', 'temperature')})" + (f"; the embedded model is {sheet['model', 'embedded model']}" if ("model", "embedded model") in sheet else "") + ".",
         f"There were {fact('people', 'personas', 'number of personas')} personas (by tier: {fact('people', 'personas by tier', 'tiers')}; "
-        f"weights: {fact('people', 'weights', 'weights')}), who were put {fact('replies', 'items', 'number of items')} items ({how or '[settings: not recorded]'}).",
+        f"weights: {fact('people', 'weights', 'weights')}), who were put {fact('replies', 'items', 'number of items')} item{'' if sheet.get(('replies', 'items')) == 1 else 's'} ({how or '[settings: not recorded]'}).",
         f"Answers: {fact('replies', 'answers', 'number of answers')}; valid {fact('replies', 'valid answers', 'valid answers')}, refusals "
         f"{fact('replies', 'refusals', 'refusals')}, invalid {fact('replies', 'invalid replies', 'invalid replies')}; "
         f"others: {fact('replies', 'other replies', 'other replies')}.",
         f"Requests sent: {cost['requests sent']}; replies taken from a store, whose dates may be earlier: {cost['replies taken from the store']}; "
         f"tokens: {cost['prompt tokens']} of prompts and {cost['completion tokens']} of replies; cost: {cost['cost']}.",
-        f"Seeds: {seeds or '[seeds: not recorded]'}. Prompt templates by the first digits of their SHA-256: {prompts or '[prompts: not recorded]'}.",
+        f"Seeds: {seeds or '[seeds: not recorded]'}. " + (f"Other parameters: {others}. " if others else "") +
+        f"All prompt templates of this version, used here or not, by the first digits of their SHA-256: {prompts or '[prompts: not recorded]'}.",
         f"The figures describe {sheet['what the figures describe', 'the figures describe']}.",
     ]
 

@@ -28,6 +28,7 @@ from .personas import _PERSON, TIERS, Attribute, _template
 from .simulation import LETTERS, _with_text
 from .surveys import Item, Survey, party
 from .tables import STATES, TableError, check, row_seeds, row_uniforms
+from .templates import read_template, templates
 
 # %% ../nbs/06c_respondent.ipynb #e8e065b7
 FACTS = ("age", "sex", "race_ethnicity", "education", "state", "party", "ideology")
@@ -288,9 +289,10 @@ def _wording(question: str, shown: Sequence[str]) -> tuple[str, frozenset[str]]:
 def _by_wording(r: _Settings) -> dict[tuple[str, frozenset[str]], Item]:
     found: dict[tuple[str, frozenset[str]], Item] = {}
     for item in r.items or ():
-        twin = found.setdefault(_wording(item.text, item.shown), item)
-        if twin is not item:
-            raise ValueError(f"items {twin.item_id!r} and {item.item_id!r} have the same wording and options; a prompt does not tell them apart")
+        for text in (item.text, *item.paraphrases):
+            twin = found.setdefault(_wording(text, item.shown), item)
+            if twin is not item:
+                raise ValueError(f"items {twin.item_id!r} and {item.item_id!r} have the same wording and options; a prompt does not tell them apart")
     return found
 
 # %% ../nbs/06c_respondent.ipynb #9197d440
@@ -577,24 +579,29 @@ class _Prompt:
     thinking: bool  # asked for reasons, not yet for the letter
 
 # %% ../nbs/06c_respondent.ipynb #ead4fc01
-@lru_cache(maxsize=4)
-def _instructions() -> tuple[re.Pattern, str]:
-    "What stands around the persona, and after the options when reasons are asked for."
-    (_, system), (_, user) = _template("reason")
-    before, after = system.split("$persona")
-    return re.compile(f"{re.escape(before)}(.*){re.escape(after)}", re.S), user.split("$options")[1].strip()
+@lru_cache(maxsize=1)
+def _instructions() -> tuple[list[tuple[re.Pattern, tuple[str, ...]]], frozenset[str]]:
+    "For each template that ships what stands around the persona and before the question; and what asks for reasons."
+    found, reasons = [], {_template("reason")[-1][1].split("$options")[1].strip()}
+    for template in map(read_template, templates()):
+        before, after = "\n".join(text for role, text in template.before if role == "system").split("$persona")
+        leads = tuple(text.split("$question")[0] for text in (template.question, template.following))
+        found.append((len(before + after), re.compile(f"{re.escape(before)}(.*){re.escape(after)}", re.S), leads))
+        reasons.add(template.task("reason"))
+    return [(around, leads) for _, around, leads in sorted(found, key=lambda f: -f[0])], frozenset(reasons)
 
 
 def _read_prompt(messages: Sequence[Mapping[str, Any]]) -> _Prompt:
-    around, think = _instructions()
+    known, reasons = _instructions()
     system = "\n".join(str(m.get("content")) for m in messages if m.get("role") == "system")
-    match = around.fullmatch(system)
+    match, leads = next((m, leads) for around, leads in known if (m := around.fullmatch(system)))
     asked = [(n, _read_question(str(m.get("content")))) for n, m in enumerate(messages) if m.get("role") == "user"]
     found = [(n, q) for n, q in asked if q is not None]
     if not found:
         raise ValueError("the known-truth respondent answers questions whose options stand on lines A., B., …; it writes no texts")
     n, (question, shown, after) = found[-1]
-    return _Prompt(match[1] if match else system, question, shown, n == len(messages) - 1 and after == think)
+    lead = next((lead for lead in leads if lead and question.startswith(lead)), "")
+    return _Prompt(match[1], question.removeprefix(lead), shown, n == len(messages) - 1 and after in reasons)
 
 # %% ../nbs/06c_respondent.ipynb #3fbc6f0f
 def _distribution(r: _Settings, p: _Prompt) -> tuple[np.ndarray, int | None]:

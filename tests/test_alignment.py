@@ -207,6 +207,28 @@ def test_ceiling_falls_with_fewer_people():
         ceiling(human.drop(columns="n"))
 
 
+def test_the_ceiling_uses_the_measure_of_alignment_and_the_effective_number():
+    from persona_kit import Item, Survey
+
+    items = Survey([Item("z", "?", ["x", "y", "w"]), Item("q", "?", SCALE, values=[1, 2, 3], refusals=["DK"])])
+    human = pd.DataFrame({"item_id": ["z"] * 3 + ["q"] * 4, "option": ["w", "x", "y", *SCALE[::-1], "DK"],
+                          "share": [0.2, 0.7, 0.1, 0.27, 0.45, 0.18, 0.1], "n": [400] * 7})  # fmt: skip
+    rng = np.random.default_rng(5)
+
+    def halves(p, n):
+        return [rng.multinomial(n, p, size=20_000) / n for _ in range(2)]
+
+    a, b = halves([0.7, 0.1, 0.2], 200)
+    nominal = 1 - np.abs(a - b).sum(1).mean() / 2
+    a, b = halves([0.2, 0.5, 0.3], 200)
+    ordinal = 1 - np.abs((a - b).cumsum(1)[:, :2]).sum(1).mean() / 2
+    frame = ceiling(human, items=items, n_draws=20_000).set_index("item_id")
+    assert frame["ceiling"].to_dict() == pytest.approx({"z": nominal, "q": ordinal}, abs=1e-3)
+    a, b = halves([0.7, 0.1, 0.2], 50)
+    weighted = ceiling(human.assign(n_effective=100.9), items=items, n_draws=20_000).set_index("item_id")
+    assert weighted["ceiling"]["z"] == pytest.approx(1 - np.abs(a - b).sum(1).mean() / 2, abs=2e-3) and (weighted["n"] == 100).all()
+
+
 def test_kullback_leibler_equals_scipy():
     rng = np.random.default_rng(4)
     p, q = rng.dirichlet(np.full(5, 0.5), 30), rng.dirichlet(np.ones(5), 30)

@@ -330,6 +330,16 @@ def test_published_tables_that_do_not_fit(change, words):
         read_benchmark(published(**change), SURVEY["q"])
 
 
+def test_published_shares_that_do_not_add_up():
+    fits = published(p=[24, 40, 16, 19]).drop(columns="n")  # percentages, rounded
+    assert read_benchmark(fits, SURVEY["q"])["share"].sum() == pytest.approx(1)
+    with pytest.raises(TableError, match="row 0, column 'share': the shares of item 'q' from this row on add up to 0.8 and not to 1"):
+        read_benchmark(published(p=[0.24, 0.4, 0.16, 0.2]).drop(columns="n").iloc[:3], SURVEY["q"])
+    several = Item("q", "?", ["None", "a, b", "More"], kind="multiple", refusals=["NA"])
+    with pytest.raises(TableError, match="counted from microdata only"):
+        read_benchmark(published(p=[0.7, 0.8, 0.2, 0]), several)
+
+
 # What comes along
 
 

@@ -425,12 +425,16 @@ def test_a_specification_curve_is_sorted_and_counts():
     top, bottom = figure.axes
     assert top.lines[0].get_ydata().tolist() == [0.6, 0.7, 0.9] and "1 without a value left out" in bottom.get_xlabel()
     assert "from 0.60 to 0.90 in 3 specifications" in top.get_title(loc="left").replace("\n", " ")
-    assert "1 clearly above the reference of 0.80, 2 clearly below" in top.get_title(loc="left").replace("\n", " ")
+    assert "1 clearly above the dashed reference (0.80), 2 clearly below" in top.get_title(loc="left").replace("\n", " ")
     assert [t.get_text() for t in bottom.get_yticklabels()] == ["format: list", "format: json", "shuffle: True", "shuffle: False"]
     marks = {line.get_ydata()[0]: line.get_xdata().tolist() for line in bottom.lines if line.get_markersize() > 4 and len(line.get_xdata())}
     assert marks == {0: [1, 2], 1: [0], 2: [0, 1], 3: [2]}
     assert "no specification" in specification_plot(GRID.tail(1)).axes[0].get_title(loc="left")
     specification_plot(GRID.drop(columns=["low", "high", "cell"]), factors=["format"])
+    same = GRID.assign(n_boot=100)[["cell", "n_boot", *[c for c in GRID if c != "cell"]]]
+    assert "n_boot" not in " ".join(t.get_text() for t in specification_plot(same).axes[1].get_yticklabels())
+    named = specification_plot(GRID, reference=0.8, called="uniform answers").axes[0].get_title(loc="left")
+    assert "dashed uniform answers (0.80)" in named.replace("\n", " ")
     for wrong, words in ((GRID.drop(columns="cell"), "name the factors"), (GRID.drop(columns="alignment"), "alignment")):
         with pytest.raises(ValueError, match=words):
             specification_plot(wrong)
@@ -442,6 +446,7 @@ def test_a_cross_shows_value_and_interval_of_each_pair():
     assert [t.get_text() for t in axes.texts] == ["0.70\n[0.65, 0.75]", "0.90\n[0.85, 0.95]", "0.60\n[0.55, 0.65]"]
     assert "0.60 to 0.90" in axes.get_title(loc="left") and "do not overlap" in axes.get_title(loc="left").replace("\n", " ")
     assert [t.get_text() for t in axes.get_yticklabels()] == ["list", "json"]
+    assert axes.images[0].get_clim() == (0.55, 0.95)  # the ends of the intervals: noise does not look like a difference
     with pytest.raises(ValueError, match="stands twice"):
         cross_plot(pd.concat([pairs, pairs]))
     with pytest.raises(ValueError, match="simulator"):

@@ -100,3 +100,19 @@ def test_names_of_the_package_are_functions_and_temperatures_in_names_are_told(t
     said = persona_kit.disclosure(tmp_path).set_index("item")["value"]
     assert said["temperature"] == "as named after @"
     assert "generator 1: embedded@0.2; simulator 1: m@1" in persona_kit.methods_paragraph(tmp_path)
+
+
+def test_what_was_not_used_is_not_claimed_and_every_parameter_is_told(tmp_path):
+    values = {"states": ["CA"], "n_per_state": 2, "items": None, "store": "/s", "base_url": None, "wordings": [0, 1]}
+    models = {"models": {"generator": "embedded", "simulator": "embedded"}, "endpoint": "embedded", "usage": {"asked": 3}}
+    manifest = MANIFEST | models | {"parameters": MANIFEST["parameters"] | values}
+    said = facts(folder(tmp_path, manifest, answers=ANSWERS | {"generator": pd.Series([None] * 4, dtype=object)}))
+    assert said["model (generator)"] == "embedded, not used: no persona has words by a model"
+    assert said["model (simulator)"] == "embedded"
+    assert said["cost"] == "none: the model ran on this machine" and said["n_per_state"] == "2"
+    assert said["items"].iloc[0] == "all, or the default"
+    assert "store" not in said and "base_url" not in said and said["wordings"] == "[0, 1]"
+    text = methods_paragraph(tmp_path)
+    assert 'states ["CA"], n_per_state 2' in text and "used here or not" in text and "wordings [0, 1]" in text
+    written = facts(folder(tmp_path, manifest, answers=ANSWERS | {"generator": [None, None, None, "m"]}))
+    assert written["model (generator)"] == "embedded"

@@ -285,6 +285,26 @@ def test_probabilities_are_the_planted_ones():
         assert p[row["order"][0]] == pytest.approx(when_first[row["persona_id"], row["item_id"], row["order"][0]], abs=1e-9)
 
 
+@pytest.mark.parametrize("template", ["default", "interview", "third_person", "bare"])
+@pytest.mark.parametrize("context", ["independent", "sequential"])
+def test_the_same_truth_in_every_template_and_wording(template, context):
+    survey = Survey([Item("color", COLOR.text, COLOR.options, paraphrases=["Name the colour that you would rather see."]), TRUST])
+    people = PEOPLE.head(12)
+    truth = Respondent(items=survey, drift=2, left={"color": "Red"}, refusals=0.1, seed=6)
+    expected = truth.probabilities(people, survey).set_index(["persona_id", "item_id", "option"])["share"]
+    with truth.model() as model:
+        for survey_asked, wording in ((survey, 0), (survey[:1], 1)):
+            how = {"wording": wording, "template": template, "context": context, "progress": False}
+            answers = ask(people, survey_asked, model, mode="probability" if context == "independent" else "choice", **how)
+            assert answers["status"].isin(["ok", "refusal"]).all()
+            if context == "independent":
+                for row in answers[answers["item_id"] == "color"].to_dict("records"):
+                    found = dict(zip(COLOR.options, row["probabilities"], strict=True))
+                    assert found == pytest.approx(expected[row["persona_id"], "color"].to_dict(), abs=1e-9)
+        reasons = ask(people, survey[:1], model, mode="reason", template=template, progress=False)
+        assert reasons.loc[reasons["status"] == "ok", "reason"].str.len().gt(30).all() and reasons["status"].eq("ok").any()
+
+
 def test_reasons_come_first_and_answers_after_them():
     with Respondent(refusals=0.2, noise=0.5, seed=6).model() as model:
         answers = ask(PEOPLE, BALLOT, model, mode="reason", progress=False)
