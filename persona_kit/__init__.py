@@ -21,6 +21,7 @@ _WHERE = {
     "measures": ("adjusted_shares", "conditioning_gain", "correlation_distance", "cronbach_alpha", "group_variance", "human_baselines",
                  "matched", "order_effects", "reply_rates", "retest", "spread"),
     "elections": ("baselines", "drift", "electoral_votes", "evaluate", "forecast", "position_bias", "results"),
+    "calibration": ("assign_quotas", "compare_weightings", "entropy_balance", "poststratify", "quotas", "resample", "weighting_report"),
     "text": ("diversity", "lexicon_share", "marked_words", "near_duplicates", "score_drift", "sentiment"),
     "plots": ("drift_plot", "forecast_plot", "homogenisation_plot", "order_plot", "sentiment_plot", "state_map", "state_maps",
               "summary_plot", "word_cloud", "words_plot"),
