@@ -22,6 +22,7 @@ _WHERE = {
                  "matched", "order_effects", "reply_rates", "retest", "spread"),
     "elections": ("baselines", "drift", "electoral_votes", "evaluate", "forecast", "position_bias", "results"),
     "calibration": ("assign_quotas", "compare_weightings", "entropy_balance", "poststratify", "quotas", "resample", "weighting_report"),
+    "rectification": ("human_worth", "humans_needed", "rectify"),
     "text": ("diversity", "lexicon_share", "marked_words", "near_duplicates", "score_drift", "sentiment"),
     "plots": ("drift_plot", "forecast_plot", "homogenisation_plot", "order_plot", "sentiment_plot", "state_map", "state_maps",
               "summary_plot", "word_cloud", "words_plot"),

@@ -64,7 +64,7 @@ def _read_targets(frame: pd.DataFrame, margins: Mapping, start: np.ndarray) -> _
     fits = [(by, t, _codes(frame, by, t, start)) for by, t in targets]
     if not fits:
         fits = [([], pd.Series([total], index=["everybody"]), np.zeros(len(frame), int))]
-    return _Design(fits, _blocks(fits), [_mean_target(frame, k, float(v), start) for k, v in means.items()], total)
+    return _Design(fits, _blocks(fits), [_mean_target(frame, k, float(str(v)), start) for k, v in means.items()], total)
 
 # %% ../nbs/10_calibration.ipynb #c0744ea7
 def _mean_target(frame: pd.DataFrame, name: str, mean: float, start: np.ndarray) -> tuple[str, np.ndarray, float]:
@@ -90,9 +90,9 @@ def _nested(targets: Sequence[tuple[list[str], pd.Series]]) -> None:
                 summed = joint.groupby(level=levels if len(levels) > 1 else levels[0]).sum()
                 gap = (summed.reindex(target.index).fillna(0) - target).abs()
                 if gap.max() > 1e-6 * target.sum():
-                    worst = gap.idxmax()
-                    raise ValueError(f"margins contradict each other: {_name(other)} sums to {summed.get(worst, 0):,.6g} for {worst!r}, "
-                                     f"margin {_name(by)} says {target[worst]:,.6g}")
+                    i = int(np.argmax(gap.to_numpy()))
+                    raise ValueError(f"margins contradict each other: {_name(other)} sums to {summed.get(target.index[i], 0):,.6g} for "
+                                     f"{target.index[i]!r}, margin {_name(by)} says {target.iloc[i]:,.6g}")
 
 # %% ../nbs/10_calibration.ipynb #a7271295
 def _gap(design: _Design, weight: np.ndarray) -> np.ndarray:
@@ -392,7 +392,7 @@ def _cells(benchmark: Any, by: list[str], weight: str) -> pd.DataFrame:
     known = frame[by].assign(weight=w)[w > 0]
     if known[by].isna().any().any():
         raise ValueError(f"benchmark: {known[by].isna().any().idxmax()!r} is missing in some rows that have a weight; fill it or drop them")
-    return known.groupby(by, observed=True, as_index=False)["weight"].sum()
+    return known.groupby(by, observed=True)["weight"].sum().reset_index()
 
 # %% ../nbs/10_calibration.ipynb #65b51e5e
 def quotas(benchmark: "Population | pd.DataFrame", by: str | Sequence[str], n: int, *, weight: str = "weight", seed: int = 0) -> pd.DataFrame:
@@ -472,8 +472,8 @@ def assign_quotas(personas: pd.DataFrame, benchmark: "Population | pd.DataFrame"
     out = personas.drop(columns=attributes, errors="ignore").reset_index(drop=True)
     luck = row_uniforms(seed, "quotas", out["persona_id"])
     cell = np.zeros(len(out), int)
-    places = out.groupby(given, observed=True, dropna=False).indices if given else {(): np.arange(len(out))}
-    rows = cells.groupby(given, observed=True).indices if given else {(): np.arange(len(cells))}
+    places: Any = out.groupby(given, observed=True, dropna=False).indices if given else {(): np.arange(len(out))}
+    rows: Any = cells.groupby(given, observed=True).indices if given else {(): np.arange(len(cells))}
     for key, people in places.items():
         if key not in rows:
             raise ValueError(f"benchmark: nobody has {', '.join(given)} = {key!r}, but {len(people)} personas do")
@@ -530,8 +530,8 @@ def compare_weightings(designs: Mapping[str, pd.DataFrame], margins: Mapping, *,
             labels = frame[by[0]].to_numpy() if len(by) == 1 else pd.MultiIndex.from_frame(frame[by])
             mine = pd.Series(w / w.sum()).groupby(pd.Index(labels)).sum()
             gap = mine.sub(target / target.sum(), fill_value=0)
-            worst = gap.abs().idxmax()
-            rows.append((name, _name(by), gap.abs().sum() / 2, gap[worst], worst, len(w), _effective(w), (w > 0).sum() / _effective(w)))
+            i = int(np.argmax(gap.abs().to_numpy()))
+            rows.append((name, _name(by), gap.abs().sum() / 2, gap.iloc[i], gap.index[i], len(w), _effective(w), (w > 0).sum() / _effective(w)))
     return pd.DataFrame(rows, columns=["design", "margin", "total_variation", "largest", "category", "n", "effective_sample_size", "design_effect"])
 
 # %% ../nbs/10_calibration.ipynb #013227d7
@@ -576,8 +576,7 @@ def poststratify(answers: pd.DataFrame, personas: pd.DataFrame | None, populatio
     Returns
     -------
     DataFrame
-        item_id, columns of `within`, option, share (post-stratified), low, high (Wilson's interval with n_eff and a t quantile, Satterthwaite's degrees of freedom), se, n
-        (persons with a valid answer), n_eff (share · (1 − share) / se²), uncorrected (weighted share without it), n_cells, n_collapsed (cells
+        item_id, columns of `within`, option, share (post-stratified), low, high (Wilson with n_eff, t quantile), se, n (persons), n_eff (share · (1 − share) / se²), uncorrected (weighted share without it), n_cells, n_collapsed (cells
         of the population that were merged into others).
 
     Raises
@@ -587,10 +586,9 @@ def poststratify(answers: pd.DataFrame, personas: pd.DataFrame | None, populatio
 
     References
     ----------
-    Särndal, C.-E., Swensson, B., Wretman, J. (1992). Model Assisted Survey Sampling, section 7.6. Rao, J. N. K., Wu, C. F. J., Yue, K. (1992),
-    Survey Methodology 18, for the bootstrap.
+    Särndal, C.-E., Swensson, B., Wretman, J. (1992). Model Assisted Survey Sampling, section 7.6.
     """
-    by, within = ([c] if isinstance(c, str) else list(c) for c in (by, within))
+    by, within = _listed(by), _listed(within)
     _check_post(by, within, smallest, variance, ci)
     answers = _with_columns(answers, personas, by, weight)
     cells = _cells(population, by, "weight")
@@ -607,7 +605,11 @@ def poststratify(answers: pd.DataFrame, personas: pd.DataFrame | None, populatio
         out.append(_post_frame(item, tally.options[i], groups, estimates, data, merged))
     return pd.concat(out, ignore_index=True)
 
-# %% ../nbs/10_calibration.ipynb #af326f00
+# %% ../nbs/10_calibration.ipynb #230c31ae
+def _listed(names: str | Sequence[str]) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
+
+
 def _check_post(by: list[str], within: list[str], smallest: int, variance: str, ci: float) -> None:
     _check_ci(ci)
     if by[:len(within)] != within:
@@ -629,10 +631,11 @@ def _with_columns(answers: pd.DataFrame, personas: pd.DataFrame | None, by: Sequ
     if not wanted:
         return answers
     lost = [c for c in wanted if personas is None or c not in personas]
-    if lost:
+    if lost or personas is None:
         raise TableError(f"{'answers' if personas is None else 'personas'}: missing column {', '.join(lost)}")
-    if personas["persona_id"].duplicated().any():
-        raise TableError(f"personas: persona_id {personas.loc[personas['persona_id'].duplicated(), 'persona_id'].iloc[0]!r} stands twice; each must be unique")
+    twice = personas["persona_id"].duplicated().to_numpy()
+    if twice.any():
+        raise TableError(f"personas: persona_id {personas['persona_id'].iloc[int(np.argmax(twice))]!r} stands twice; each must be unique")
     found = personas.set_index("persona_id")[wanted].reindex(answers["persona_id"])
     unknown = ~answers["persona_id"].isin(personas["persona_id"])
     if unknown.any():
@@ -747,8 +750,8 @@ def _replicated(boot: np.ndarray, w: np.ndarray, y: np.ndarray, cell: np.ndarray
 def _wilson(share: np.ndarray, variance: np.ndarray, kish: np.ndarray, freedom: np.ndarray, ci: float) -> tuple[np.ndarray, np.ndarray]:
     "Wilson's interval with the effective sample size that gives this variance."
     chance = share * (1 - share)
-    n = np.where(variance > 1e-12, chance / np.where(variance > 1e-12, variance, 1), kish)
-    z2 = stats.t.ppf((1 + ci) / 2, np.maximum(freedom, 1)) ** 2
+    n: np.ndarray = np.where(variance > 1e-12, chance / np.where(variance > 1e-12, variance, 1), kish)
+    z2: np.ndarray = stats.t.ppf((1 + ci) / 2, np.maximum(freedom, 1)) ** 2
     middle, half = (share + z2 / (2 * n)) / (1 + z2 / n), np.sqrt(z2 * (chance + z2 / (4 * n)) / n) / (1 + z2 / n)
     return np.maximum(middle - half, 0), np.minimum(middle + half, 1)
 
