@@ -23,6 +23,8 @@ _WHERE = {
     "elections": ("baselines", "drift", "electoral_votes", "evaluate", "forecast", "position_bias", "results"),
     "calibration": ("assign_quotas", "compare_weightings", "entropy_balance", "poststratify", "quotas", "resample", "weighting_report"),
     "rectification": ("human_worth", "humans_needed", "rectify"),
+    "correction": ("acquiescence", "conformal_radius", "fit_correction", "fit_ensemble", "leave_out", "verdict"),
+    "election_correction": ("calibration_table", "correct_elections", "tilt"),
     "text": ("diversity", "lexicon_share", "marked_words", "near_duplicates", "score_drift", "sentiment"),
     "plots": ("drift_plot", "forecast_plot", "homogenisation_plot", "order_plot", "sentiment_plot", "state_map", "state_maps",
               "summary_plot", "word_cloud", "words_plot"),

@@ -678,7 +678,7 @@ def _person_means(tally, i: int, person: np.ndarray, where: np.ndarray, cells: p
 def _collapsed(data: _Post, cells: pd.DataFrame, by: list[str], keep: int, smallest: int, collapse: bool, item) -> tuple[_Post, np.ndarray]:
     "The data with cells merged until each has enough respondents, and which cells were merged."
     counts = np.bincount(data.cell, minlength=len(cells))
-    number = np.arange(len(cells))
+    number: np.ndarray = np.arange(len(cells))
     few = counts < smallest
     if few.any() and not collapse:
         named = "; ".join(", ".join(map(str, row)) for row in cells.loc[few, by].head(3).itertuples(index=False))
@@ -724,6 +724,8 @@ def _estimates(data: _Post, n_groups: int, variance: str, ci: float, n_boot: int
     if variance == "linearised":
         residual = (means - cell_mean[cell]) ** 2 * (pull**2 * count[cell] / (count[cell] - 1))[:, None]
         parts = np.column_stack([np.bincount(cell, r, len(size)) for r in residual.T])
+        spread: np.ndarray
+        fourth: np.ndarray
         spread, fourth = add(parts), add(parts**2 / (count - 1)[:, None])
     else:
         boot = bootstrap_weights(cell, n_boot, seed)
@@ -751,7 +753,8 @@ def _wilson(share: np.ndarray, variance: np.ndarray, kish: np.ndarray, freedom: 
     "Wilson's interval with the effective sample size that gives this variance."
     chance = share * (1 - share)
     n: np.ndarray = np.where(variance > 1e-12, chance / np.where(variance > 1e-12, variance, 1), kish)
-    z2: np.ndarray = stats.t.ppf((1 + ci) / 2, np.maximum(freedom, 1)) ** 2
+    z2: np.ndarray = np.asarray(stats.t.ppf((1 + ci) / 2, np.maximum(freedom, 1))) ** 2
+    middle: np.ndarray
     middle, half = (share + z2 / (2 * n)) / (1 + z2 / n), np.sqrt(z2 * (chance + z2 / (4 * n)) / n) / (1 + z2 / n)
     return np.maximum(middle - half, 0), np.minimum(middle + half, 1)
 

@@ -217,7 +217,7 @@ def _means(columns: dict, weights: Any, weights_all: Any, strata: Any, fold: np.
         few = [f"{o!r} rests on {k}" for o, k in rare.items() if k < RARE]
         if few:
             warnings.warn(f"few people to tell shares from: {', '.join(few)} of {n}; their intervals may be too narrow", stacklevel=3)
-    return [(term, *_stratified(_Side(*sides, w, w_all), parts, fold)) for term, sides in columns.items()]
+    return [(term, *_stratified(_Side(y, f, every, w, w_all), parts, fold)) for term, (y, f, every) in columns.items()]
 
 # %% ../nbs/10b_rectification.ipynb #ba705149
 def _check_call(estimand: str, interval: str, ci: float, x: Any, x_all: Any, strata: Any) -> None:

@@ -18,9 +18,18 @@ from persona_kit.tables import TableError
 
 def records(seed, n=400):
     rng = np.random.default_rng(seed)
-    frame, truth = (pd.DataFrame({"sex": rng.choice(["f", "m"], n, p=[share, 1 - share]), "age": rng.choice(["18", "35", "50", "65"], n),
-                                  "area": rng.choice(list("nesw"), n, p=[0.1, 0.2, 0.3, 0.4]), "years": rng.normal(50, 10, n),
-                                  "weight": rng.uniform(0.5, 3, n)}) for share in (0.4, 0.55))
+    frame, truth = (
+        pd.DataFrame(
+            {
+                "sex": rng.choice(["f", "m"], n, p=[share, 1 - share]),
+                "age": rng.choice(["18", "35", "50", "65"], n),
+                "area": rng.choice(list("nesw"), n, p=[0.1, 0.2, 0.3, 0.4]),
+                "years": rng.normal(50, 10, n),
+                "weight": rng.uniform(0.5, 3, n),
+            }
+        )
+        for share in (0.4, 0.55)
+    )
     return frame, {by: truth.groupby(by)["weight"].sum() / truth["weight"].sum() for by in ("sex", "age", "area")}
 
 
@@ -28,13 +37,19 @@ def primal(frame, design, targets, bounds=(0.0, 50.0)):
     "The weights closest to the start in Kullback-Leibler divergence, by an optimiser that knows nothing of the dual."
     start = (frame["weight"] / frame["weight"].sum()).to_numpy()
     found = optimize.minimize(
-        lambda w: (w * np.log(np.maximum(w, 1e-300) / start) - w).sum(), start, method="SLSQP", jac=lambda w: np.log(np.maximum(w, 1e-300) / start),
-        bounds=np.outer(start, bounds), constraints={"type": "eq", "fun": lambda w: design.T @ w - targets, "jac": lambda w: design.T},
-        options={"maxiter": 1000, "ftol": 1e-15})
+        lambda w: (w * np.log(np.maximum(w, 1e-300) / start) - w).sum(),
+        start,
+        method="SLSQP",
+        jac=lambda w: np.log(np.maximum(w, 1e-300) / start),
+        bounds=np.outer(start, bounds),
+        constraints={"type": "eq", "fun": lambda w: design.T @ w - targets, "jac": lambda w: design.T},
+        options={"maxiter": 1000, "ftol": 1e-15},
+    )
     return found.x
 
 
 # entropy balancing ------------------------------------------------------------------------------------------------------------------
+
 
 def test_entropy_balancing_equals_svy():
     pl = pytest.importorskip("polars", reason="polars is not installed (it comes with svy, the second opinion)")
@@ -93,16 +108,22 @@ def test_targets_of_zero_and_weights_of_zero_stay_zero():
         entropy_balance(frame, margins, bounds=(0.1, 10))
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"sex": {"f": 0.5, "m": 0.4}}, "totals differ"),
-    ({"sex": {"f": 0.5, "x": 0.5}}, "'m', for which there is no target"),
-    ({"sex": {"f": 0.5, "m": 0.3, "x": 0.2}}, "target for 'x' is 0.2, but no row"),
-    ({"years": 200.0}, "mean of 'years': 200 is outside of what people have"),
-    ({"income": 3.0}, "no such column"),
-    ({"area": 3.0}, "which is no number"),
-    ({("sex", "age"): {(s, a): 0.125 for s in "fm" for a in ("18", "35", "50", "65")}, "sex": {"f": 0.6, "m": 0.4}},
-     "contradict each other.*'f'"),
-    ({}, "")])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sex": {"f": 0.5, "m": 0.4}}, "totals differ"),
+        ({"sex": {"f": 0.5, "x": 0.5}}, "'m', for which there is no target"),
+        ({"sex": {"f": 0.5, "m": 0.3, "x": 0.2}}, "target for 'x' is 0.2, but no row"),
+        ({"years": 200.0}, "mean of 'years': 200 is outside of what people have"),
+        ({"income": 3.0}, "no such column"),
+        ({"area": 3.0}, "which is no number"),
+        (
+            {("sex", "age"): {(s, a): 0.125 for s in "fm" for a in ("18", "35", "50", "65")}, "sex": {"f": 0.6, "m": 0.4}},
+            "contradict each other.*'f'",
+        ),
+        ({}, ""),
+    ],
+)
 def test_what_cannot_be_met_is_named(change, message):
     frame, margins = records(1)
     margins = {k: v for k, v in margins.items() if not change or k == "area"} | change if change else {}
@@ -140,6 +161,7 @@ def test_weighting_report_by_hand():
 
 # importance resampling --------------------------------------------------------------------------------------------------------------
 
+
 @pytest.mark.filterwarnings("ignore:only . of 8 people")
 def test_resampling_keeps_whole_parts_and_is_unbiased():
     frame = pd.DataFrame({"persona_id": list("abcd"), "weight": [0.5, 1.25, 2.25, 0.0]})
@@ -156,6 +178,7 @@ def test_resampling_keeps_whole_parts_and_is_unbiased():
 
 
 # quotas -----------------------------------------------------------------------------------------------------------------------------
+
 
 def test_quotas_are_the_shares_rounded():
     benchmark = pd.DataFrame({"a": list("xxyz"), "weight": [0.1, 0.2, 0.3, 0.4]})
@@ -209,8 +232,13 @@ def asked(n, seed, items=1, draws=1):
     cell = rng.choice(4, n, p=[0.35, 0.25, 0.2, 0.2])
     state, sex = CELLS["state"].to_numpy()[cell], CELLS["sex"].to_numpy()[cell]
     said = lambda: np.array(list("xyz"))[(rng.random(n)[:, None] > TRUTH[cell].cumsum(1)).sum(1).clip(0, 2)]
-    rows = [pd.DataFrame({"persona_id": np.arange(n), "state": state, "sex": sex, "item_id": f"q{i:04d}", "draw": d, "option": said(), "status": "ok"})
-            for i in range(items) for d in range(draws)]
+    rows = [
+        pd.DataFrame(
+            {"persona_id": np.arange(n), "state": state, "sex": sex, "item_id": f"q{i:04d}", "draw": d, "option": said(), "status": "ok"}
+        )
+        for i in range(items)
+        for d in range(draws)
+    ]
     return pd.concat(rows, ignore_index=True)
 
 
