@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import special, stats
 
-from .correction import _simplex, conformal_radius, verdict
+from .correction import _simplex, conformal_radius
 from .elections import _Ballots, _RUN, YEARS, _centred, _check_draws, _check_year, _count, results
 from .tables import row_seeds
 
@@ -87,7 +87,8 @@ def correct_elections(answers: pd.DataFrame, personas: pd.DataFrame | None = Non
     -------
     DataFrame
         One row per run and state: tier, generator, simulator, mode, year, state, corrected, low, high, n_eff, uncorrected,
-        previous_election, real, n (personas with a two-party answer) and verdict, of the run ("better", or what it is worse than).
+        previous_election, past_results (geometric mean of those trained on: no personas), real, n (personas with a two-party answer) and
+        verdict, of the run ("better", or what it is not better than).
 
     Raises
     ------
@@ -145,8 +146,17 @@ def _corrected_run(ballots: _Ballots, key: dict, places: list[int], train: list[
     n_eff = corrected * (1 - corrected) * (2 * stats.norm.ppf((1 + ci) / 2) / (high - low)) ** 2
     frame = pd.DataFrame({**key, "year": target, "state": states, "corrected": corrected, "low": low, "high": high, "n_eff": n_eff,
                           "uncorrected": share[-1], "previous_election": _known([target], states, "previous")[0]})
+    frame["past_results"] = special.expit(y.mean(0))
     frame["real"], frame["n"] = _known([target], states)[0], n[-1]
-    return frame.assign(verdict=verdict(frame, frame["real"], baseline="previous_election", n_boot=200)["verdict"].iloc[0])
+    error = {c: 100 * float((frame[c] - frame["real"]).abs().mean()) for c in ("uncorrected", "corrected", "previous_election", "past_results")}
+    return frame.assign(verdict=_words(*error.values()))
+
+# %% ../nbs/10e_election_correction.ipynb #f4373282
+def _words(before: float, after: float, previous: float, past: float) -> str:
+    "The verdict on mean absolute errors in points."
+    words = ["worse than no correction"] * (after > before + 1e-9) + ["worse than the previous election"] * (after > previous + 1e-9)
+    words += ["no better than the past results alone"] * (after > past - 0.01)
+    return " and ".join(words) or "better"
 
 # %% ../nbs/10e_election_correction.ipynb #4f7b813b
 def tilt(answers: pd.DataFrame, personas: pd.DataFrame, last_year: int, *, truth_last: pd.Series | None = None, level: str = "state",
@@ -287,8 +297,8 @@ def calibration_table(answers: pd.DataFrame, personas: pd.DataFrame | None = Non
     Returns
     -------
     DataFrame
-        One row per run, year and method: tier, generator, simulator, mode, year, method, before, after and previous (mean absolute
-        errors in points: uncorrected, corrected, of the previous election's result), after_low, after_high, gain (before − after) with
+        One row per run, year and method: tier, generator, simulator, mode, year, method, before, after, previous and past (mean
+        absolute errors in points: uncorrected, corrected, of the previous election, of the mean of the results learned from), after_low, after_high, gain (before − after) with
         gain_low and gain_high, coverage (of the correction's 95 % intervals of states; missing for tilt and ensemble), n_states, verdict.
 
     Raises
@@ -312,7 +322,7 @@ def calibration_table(answers: pd.DataFrame, personas: pd.DataFrame | None = Non
         for (key, places), (share, tilted) in zip(runs, parts, strict=True):
             n = ballots.cases()[np.ix_(np.array(places), seen)]
             estimates = _estimated(share, tilted, n, years, t, states, _persistence(ballots, places[:t + 1]))
-            rows += [_scored(key, years[t], m, e, share[:, t], states, ci, c, n[t].mean()) for m, (e, c) in estimates.items()]
+            rows += [_scored(key, years[:t + 1], m, e, share[:, t], states, ci, c, n[t].mean()) for m, (e, c) in estimates.items()]
         if len(runs) > 1:
             rows.append(_stacked([p[0] for p in parts], years, t, states, ci))
     return pd.DataFrame(rows)
@@ -337,18 +347,20 @@ def _stacked(shares: list[np.ndarray], years: Sequence[int], t: int, states: lis
     stack = np.stack(shares, -1)  # replicates × years × states × runs
     truth = _known([years[t - 1]], states)[0]
     estimate = np.array([now @ _simplex(last, truth) for last, now in zip(stack[:, t - 1], stack[:, t], strict=True)])
-    return _scored(dict.fromkeys(_RUN, "all"), years[t], "ensemble", estimate, stack[:, t].mean(-1), states, ci, np.nan, 1.0)
+    return _scored(dict.fromkeys(_RUN, "all"), years[:t + 1], "ensemble", estimate, stack[:, t].mean(-1), states, ci, np.nan, 1.0)
 
-# %% ../nbs/10e_election_correction.ipynb #936c62c5
-def _scored(key: dict, year: int, method: str, estimate: np.ndarray, plain: np.ndarray, states: list[str], ci: float, coverage: float, n: float) -> dict:
+# %% ../nbs/10e_election_correction.ipynb #e3693a6c
+def _scored(key: dict, years: Sequence[int], method: str, estimate: np.ndarray, plain: np.ndarray, states: list[str], ci: float, coverage: float, n: float) -> dict:
     "Errors of one method; the first replicate is the estimate."
+    year = years[-1]
     real, previous = _known([year], states)[0], _known([year], states, "previous")[0]
+    past = 100 * float(np.abs(special.expit(special.logit(_known(years[:-1], states)).mean(0)) - real).mean())
     about = results(year).set_index("state").loc[states]
     after, before = (100 * np.abs(e - real).mean(-1) for e in (estimate, plain))
     base, gain = 100 * float(np.abs(previous - real).mean()), before - after
     low, high = _centred("mae", float(after[0]), after[1:], ci, about, n)
     ends = np.quantile(gain[1:], [(1 - ci) / 2, (1 + ci) / 2]) - gain[1:].mean() + gain[0]
-    words = ["worse than no correction"] * bool(gain[0] < 0) + ["worse than the previous election"] * bool(after[0] > base)
+    low, high = min(low, float(after[0])), max(high, float(after[0]))
     return key | {"year": year, "method": method, "before": float(before[0]), "after": float(after[0]), "after_low": low, "after_high": high,
-                  "previous": base, "gain": float(gain[0]), "gain_low": float(ends[0]), "gain_high": float(ends[1]), "coverage": coverage,
-                  "n_states": len(states), "verdict": " and ".join(words) or "better"}
+                  "previous": base, "past": past, "gain": float(gain[0]), "gain_low": float(ends[0]), "gain_high": float(ends[1]), "coverage": coverage,
+                  "n_states": len(states), "verdict": _words(float(before[0]), float(after[0]), base, past)}

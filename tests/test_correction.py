@@ -232,7 +232,7 @@ def test_elections_are_corrected_and_the_intervals_hold(same):
             results(target).set_index("state")["previous"][found["state"]].to_numpy()
         )
         worse = error["corrected"].abs().mean() > error["previous_election"].abs().mean()
-        assert ("worse than the baseline" in found["verdict"].iloc[0]) == worse
+        assert ("worse than the previous election" in found["verdict"].iloc[0]) == worse
 
 
 def test_the_result_of_the_target_changes_no_estimate(monkeypatch):
@@ -280,6 +280,20 @@ def test_tilted_persons_give_the_last_election():
     assert carried["error"].abs().mean() < 0.4 * plain["error"].abs().mean()
     national = tilt(answers, people, 2016, level="national").attrs["report"].iloc[0]
     assert national["after"] == pytest.approx(national["target"], abs=1e-9) and national["before"] < national["target"] - 0.05
+
+
+def test_a_correction_that_leaves_the_model_out_is_called_so():
+    "Personas who vote at random: the correction is the past results, and says so."
+    answers = voters(10)
+    rng = np.random.default_rng(4)
+    for year in YEARS:
+        mine = answers["item_id"] == f"president_{year}"
+        answers.loc[mine, "option"] = rng.choice(presidential_election(year)[0].options, mine.sum())
+    found = correct_elections(answers, train_years=[2016, 2020], target_year=2024)
+    assert 100 * (found["corrected"] - found["past_results"]).abs().mean() < 3
+    table = calibration_table(answers, n_boot=50).query("method == 'shrinkage'")
+    assert (table["verdict"].str.contains("past results alone") == (table["after"] > table["past"] - 0.01)).all()
+    assert (table["after"] - table["past"]).abs().max() < 3 and table["before"].min() > 10
 
 
 def test_states_that_cannot_be_tilted_are_named():
