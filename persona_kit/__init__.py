@@ -24,7 +24,7 @@ _WHERE = {
     "calibration": ("assign_quotas", "compare_weightings", "entropy_balance", "poststratify", "quotas", "resample", "weighting_report"),
     "rectification": ("human_worth", "humans_needed", "rectify"),
     "correction": ("acquiescence", "conformal_radius", "fit_correction", "fit_ensemble", "leave_out", "verdict"),
-    "mrp": ("mrp",),
+    "multilevel": ("mrp",),
     "election_correction": ("calibration_table", "correct_elections", "tilt"),
     "text": ("diversity", "lexicon_share", "marked_words", "near_duplicates", "score_drift", "sentiment"),
     "plots": ("drift_plot", "forecast_plot", "homogenisation_plot", "order_plot", "sentiment_plot", "state_map", "state_maps",
