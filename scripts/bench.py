@@ -22,8 +22,10 @@ from aiohttp import web
 from scipy.stats import wasserstein_distance
 
 from persona_kit.alignment import alignment
+from persona_kit.calibration import entropy_balance
 from persona_kit.census import _parent, _tables, add_attributes, impossible
 from persona_kit.chat import ChatModel, Request, _body, _embedded_urls, _resolve
+from persona_kit.election_correction import calibration_table
 from persona_kit.generation import generate
 from persona_kit.population import _us_cells, rake, us_adults
 from persona_kit.simulation import ask, requests
@@ -296,13 +298,45 @@ def measuring():
         yield f"alignment, 500 items x 51 states x 1,000 ({level})", fast, "loops (10 measured)", plain
 
 
+def ballots(per_state=100, tiers=4):
+    "Votes at random of people in 51 states, in three elections and several tiers."
+    rng, states = np.random.default_rng(1), np.repeat(list(STATES), per_state)
+    ids = [f"{s}-{i % per_state:03d}" for i, s in enumerate(states)]
+    parts = [pd.DataFrame({"persona_id": ids, "state": states, "weight": 1.0, "status": "ok", "item_id": item.item_id,
+                           "option": rng.choice(item.options, len(states)), "tier": f"tier {tier}"})
+             for item in presidential_election() for tier in range(tiers)]
+    return pd.concat(parts, ignore_index=True)
+
+
+def calibrating():
+    "A million people to twenty margins, by raking and by entropy balancing; every correction of three elections in 51 states."
+    rng = np.random.default_rng(1)
+    common, sizes = rng.normal(size=MILLION), [51, 2, 10, 8, 7, *[3, 4, 5, 6, 7] * 3]
+    place = lambda k: np.clip((0.3 * common + rng.normal(size=MILLION)) * k / 4 + k / 2, 0, k - 1).astype(int)
+    column = lambda k: pd.Categorical.from_codes(place(k), [f"category {j}" for j in range(k)])
+    frame = pd.DataFrame({f"margin {i}": column(k) for i, k in enumerate(sizes)})
+    targets = {c: frame[c].value_counts() * rng.uniform(0.7, 1.4, frame[c].nunique()) for c in frame}
+    targets = {c: t / t.sum() for c, t in targets.items()}
+    frame = frame.assign(weight=1.0)
+    np.testing.assert_allclose(entropy_balance(frame, targets, tol=1e-12), rake(frame, targets, tol=1e-12), rtol=1e-6)
+    few = {c: t * RECORDS for c, t in targets.items() if c != "margin 0"}
+    plain = seconds(lambda: rake_by_row(frame.head(RECORDS), few, 1e-6), times=1)
+    for name, work in (("rake", rake), ("entropy balancing,", entropy_balance)):
+        yield (f"{name} {MILLION:,} people to 20 margins", seconds(lambda work=work: work(frame, targets)), f"loops ({RECORDS:,} measured)",
+               plain * MILLION / RECORDS)
+    answers = ballots()
+    one = answers[answers["tier"] == "tier 0"]
+    yield ("a table of methods, 51 states x 3 years x 4 tiers x 500", seconds(lambda: calibration_table(answers), times=1),
+           "one tier, 2 replicates", seconds(lambda: calibration_table(one, n_boot=2), times=1))
+
+
 if __name__ == "__main__":
     words = argparse.ArgumentParser(description=__doc__)
-    words.add_argument("what", nargs="*", choices=["parts", "texts", "measures", "engine"], help="everything, unless named")
+    words.add_argument("what", nargs="*", choices=["parts", "texts", "measures", "calibration", "engine"], help="everything, unless named")
     words.add_argument("--full", action="store_true", help="100,000 personas as well (some minutes and 0.5 GB of disk)")
     given = words.parse_args()
     pd.set_option("display.width", 200, "display.max_columns", 20)
-    tables = (("parts", local), ("texts", written), ("measures", measuring))
+    tables = (("parts", local), ("texts", written), ("measures", measuring), ("calibration", calibrating))
     for measured in (part() for name, part in tables if name in (given.what or [name])):
         table = pd.DataFrame(measured, columns=["part", "seconds", "beside", "its seconds"])
         print(table.assign(ratio=table["its seconds"] / table["seconds"]).to_string(index=False, float_format="{:.3g}".format), flush=True)

@@ -1,0 +1,321 @@
+"""Weights, quotas and post-stratification: against other implementations, on planted truth, and the coverage of their intervals."""
+
+import warnings
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import optimize
+
+from persona_kit.calibration import assign_quotas, compare_weightings, entropy_balance, poststratify, quotas, resample, weighting_report
+from persona_kit.generation import _Job
+from persona_kit.population import Population, rake, us_adults
+from persona_kit.tables import TableError
+
+
+def records(seed, n=400):
+    rng = np.random.default_rng(seed)
+    frame, truth = (
+        pd.DataFrame(
+            {
+                "sex": rng.choice(["f", "m"], n, p=[share, 1 - share]),
+                "age": rng.choice(["18", "35", "50", "65"], n),
+                "area": rng.choice(list("nesw"), n, p=[0.1, 0.2, 0.3, 0.4]),
+                "years": rng.normal(50, 10, n),
+                "weight": rng.uniform(0.5, 3, n),
+            }
+        )
+        for share in (0.4, 0.55)
+    )
+    return frame, {by: truth.groupby(by)["weight"].sum() / truth["weight"].sum() for by in ("sex", "age", "area")}
+
+
+def primal(frame, design, targets, bounds=(0.0, 50.0)):
+    "The weights closest to the start in Kullback-Leibler divergence, by an optimiser that knows nothing of the dual."
+    start = (frame["weight"] / frame["weight"].sum()).to_numpy()
+    found = optimize.minimize(
+        lambda w: (w * np.log(np.maximum(w, 1e-300) / start) - w).sum(),
+        start,
+        method="SLSQP",
+        jac=lambda w: np.log(np.maximum(w, 1e-300) / start),
+        bounds=np.outer(start, bounds),
+        constraints={"type": "eq", "fun": lambda w: design.T @ w - targets, "jac": lambda w: design.T},
+        options={"maxiter": 1000, "ftol": 1e-15},
+    )
+    return found.x
+
+
+# entropy balancing ------------------------------------------------------------------------------------------------------------------
+
+
+def test_entropy_balancing_equals_svy():
+    pl = pytest.importorskip("polars", reason="polars is not installed (it comes with svy, the second opinion)")
+    svy = pytest.importorskip("svy", reason="svy is not installed (pip install svy==0.35.0, the second opinion)")
+    frame, margins = records(5)
+    sample = svy.Sample(pl.DataFrame({c: frame[c].tolist() for c in frame}), svy.Design(wgt="weight"))
+    there = sample.weighting.rake(controls={by: target.to_dict() for by, target in margins.items()}, tol=1e-13, max_iter=10_000)
+    here = entropy_balance(frame, margins, tol=1e-14)
+    assert np.allclose(here, there.data["rk_wgt"].to_numpy(), rtol=1e-9, atol=0)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000), slack=st.sampled_from([0.1, 0.3, 1.0]))
+def test_entropy_balancing_equals_raking(seed, slack):
+    frame, margins = records(seed)
+    free = rake(frame, margins, tol=1e-13)
+    assert np.allclose(entropy_balance(frame, margins, tol=1e-13), free, rtol=1e-9)
+    ratio = free / (frame["weight"] / frame["weight"].sum())
+    bounds = (ratio.min() / (1 + slack) * 1.12, ratio.max() * (1 + slack) / 1.12)
+    try:
+        slow = rake(frame, margins, bounds=bounds, tol=1e-13, max_iter=20_000)
+    except ValueError:
+        with pytest.raises(ValueError, match="at the bounds"):
+            entropy_balance(frame, margins, bounds=bounds)
+    else:
+        assert np.allclose(entropy_balance(frame, margins, bounds=bounds, tol=1e-13), slow, rtol=1e-8)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("bounds", [None, (0.4, 2.5)])
+def test_means_and_joints_equal_an_optimiser(seed, bounds):
+    frame, margins = records(seed, 60)
+    joint = pd.Series({("f", "old"): 0.3, ("f", "young"): 0.25, ("m", "old"): 0.2, ("m", "young"): 0.25})
+    frame["band"] = np.where(frame["age"].isin(["50", "65"]), "old", "young")
+    here = entropy_balance(frame, {("sex", "band"): joint, "years": 52.0}, bounds=bounds, tol=1e-14)
+    dummies = np.column_stack([(frame["sex"].eq(s) & frame["band"].eq(b)).astype(float) for s, b in joint.index] + [frame["years"] / 50])
+    there = primal(frame, dummies, np.r_[joint.to_numpy(), 52 / 50], bounds or (0.0, 50.0))
+    assert np.average(frame["years"], weights=here) == pytest.approx(52, abs=1e-9) and np.allclose(here, there, atol=2e-6)
+    alone = entropy_balance(frame, {"years": 52.0}, bounds=bounds)
+    assert alone.sum() == pytest.approx(frame["weight"].sum()) and np.average(frame["years"], weights=alone) == pytest.approx(52, abs=1e-7)
+
+
+def test_a_large_frame_gives_the_same_as_a_small_one():
+    "The Hessian is counted on some rows only; the solution is that of all."
+    frame, margins = records(3, 150_000)
+    assert np.allclose(entropy_balance(frame, margins, tol=1e-13), rake(frame, margins, tol=1e-13), rtol=1e-9)
+
+
+def test_targets_of_zero_and_weights_of_zero_stay_zero():
+    frame, margins = records(1)
+    margins["area"] = pd.Series({"n": 0.0, "e": 0.3, "s": 0.3, "w": 0.4})
+    frame.loc[:9, "weight"] = 0
+    fitted = entropy_balance(frame, margins)
+    assert fitted[frame["area"] == "n"].eq(0).all() and fitted[:10].eq(0).all() and np.allclose(fitted, rake(frame, margins), atol=1e-9)
+    with pytest.raises(ValueError, match="begin bounds at 0"):
+        entropy_balance(frame, margins, bounds=(0.1, 10))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sex": {"f": 0.5, "m": 0.4}}, "totals differ"),
+        ({"sex": {"f": 0.5, "x": 0.5}}, "'m', for which there is no target"),
+        ({"sex": {"f": 0.5, "m": 0.3, "x": 0.2}}, "target for 'x' is 0.2, but no row"),
+        ({"years": 200.0}, "mean of 'years': 200 is outside of what people have"),
+        ({"income": 3.0}, "no such column"),
+        ({"area": 3.0}, "which is no number"),
+        (
+            {("sex", "age"): {(s, a): 0.125 for s in "fm" for a in ("18", "35", "50", "65")}, "sex": {"f": 0.6, "m": 0.4}},
+            "contradict each other.*'f'",
+        ),
+        ({}, ""),
+    ],
+)
+def test_what_cannot_be_met_is_named(change, message):
+    frame, margins = records(1)
+    margins = {k: v for k, v in margins.items() if not change or k == "area"} | change if change else {}
+    with pytest.raises(ValueError, match=message or "no margin"):
+        entropy_balance(frame, margins)
+
+
+def test_contradictory_margins_name_the_worst():
+    frame = pd.DataFrame({"a": list("xxyy"), "b": list("ppqq"), "weight": 1.0})
+    with pytest.raises(ValueError, match="cannot be met together; worst is margin . . .*|cannot be met together; worst is margin"):
+        entropy_balance(frame, {"a": {"x": 0.3, "y": 0.7}, "b": {"p": 0.6, "q": 0.4}})
+    with pytest.raises(ValueError, match=r"4 of 4 weights are at the bounds \(0.9, 1.1\)"):
+        entropy_balance(frame, {"a": {"x": 0.3, "y": 0.7}}, bounds=(0.9, 1.1))
+
+
+def test_exploding_weights_are_warned_of_with_numbers():
+    frame = pd.DataFrame({"a": ["x"] * 2 + ["y"] * 998, "weight": 1.0})
+    with pytest.warns(UserWarning, match=r"effective sample size falls from 1,000 to 8\.0, and one weight grows 250-fold"):
+        entropy_balance(frame, {"a": {"x": 0.5, "y": 0.5}})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        entropy_balance(*records(1))
+
+
+def test_weighting_report_by_hand():
+    report = weighting_report([1, 1, 1, 1], [2, 2, 0, 4], bounds=(0.5, 2)).set_index("measure")
+    assert report.loc["effective sample size"].tolist() == [4, pytest.approx(64 / 24)]
+    assert report.loc["design effect", "after"] == pytest.approx(3 * 24 / 64) and report.loc["weights of 0", "after"] == 1
+    assert report.loc[["largest ratio", "at upper bound", "at lower bound"], "after"].tolist() == [2, 1, 1]
+    with pytest.raises(ValueError, match="same people"):
+        weighting_report([1, 2], [1])
+    with pytest.raises(ValueError, match="row 1 has -1"):
+        weighting_report([1, 2], [1, -1])
+
+
+# importance resampling --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:only . of 8 people")
+def test_resampling_keeps_whole_parts_and_is_unbiased():
+    frame = pd.DataFrame({"persona_id": list("abcd"), "weight": [0.5, 1.25, 2.25, 0.0]})
+    draws = [resample(frame, "weight", 8, seed=s)["source_id"].value_counts() for s in range(2000)]
+    counts = pd.concat(draws, axis=1).reindex(list("abcd")).fillna(0)
+    assert counts.loc["d"].eq(0).all() and (counts.T - [1, 2.5, 4.5, 0]).abs().lt(1).all().all()
+    assert np.allclose(counts.mean(axis=1), [1, 2.5, 4.5, 0], atol=0.05)
+    drawn = resample(frame, [1, 1, 1, 1], 8, seed=1)
+    assert drawn["persona_id"].is_unique and drawn["weight"].eq(0.5).all() and drawn.attrs["effective_sample_size"] == 4
+    with pytest.warns(UserWarning, match="only 1 of 10 people drawn are different"):
+        resample(frame, [1, 0, 0, 0], 10)
+    with pytest.raises(ValueError, match="one number per row"):
+        resample(frame, [1, 2], 3)
+
+
+# quotas -----------------------------------------------------------------------------------------------------------------------------
+
+
+def test_quotas_are_the_shares_rounded():
+    benchmark = pd.DataFrame({"a": list("xxyz"), "weight": [0.1, 0.2, 0.3, 0.4]})
+    frames = [quotas(benchmark, "a", 7, seed=s) for s in range(1000)]
+    assert all(f["n"].sum() == 7 and (f["n"] - 7 * f["share"]).abs().max() < 1 for f in frames)
+    assert np.allclose(np.mean([f["n"] for f in frames], axis=0), [2.1, 2.1, 2.8], atol=0.06)
+    adults = quotas(us_adults(), ["sex", "education"], 1000)
+    assert adults["n"].sum() == 1000 and len(adults) == 14
+
+
+def test_quotas_reach_the_generator():
+    "Attributes that are fixed are shown to the generator, and it is not asked for them."
+    people = us_adults().sample(400, seed=1)
+    rng = np.random.default_rng(1)
+    benchmark = pd.DataFrame({"sex": ["Female", "Female", "Male", "Male"], "party": ["Democrat", "Republican"] * 2, "weight": [3, 1, 1, 1]})
+    fixed = assign_quotas(people.assign(weight=rng.uniform(1, 2, 400)), benchmark, "party", given="sex", seed=3)
+    shares = fixed.groupby(["sex", "party"], observed=True)["weight"].sum() / fixed.groupby("sex", observed=True)["weight"].sum()
+    assert shares["Female", "Democrat"] == pytest.approx(0.75, abs=0.01) and shares["Male", "Democrat"] == pytest.approx(0.5, abs=0.01)
+    job = _Job(fixed, "subjective_tabular", SimpleNamespace(id="m"), 0, 1, "list")
+    for party, request in zip(fixed["party"], job.requests(), strict=True):
+        assert f": {party}\n" in str(request.messages[1]["content"]) + "\n" or f": {party}" in str(request.messages)
+        assert "party" not in request.schema["properties"] and "ideology" in request.schema["properties"]
+    with pytest.raises(ValueError, match="party 'Whig' is not in the list"):
+        assign_quotas(people, benchmark.assign(party="Whig"), "party", given="sex")
+    assert fixed.equals(assign_quotas(fixed.drop(columns="party"), benchmark, "party", given="sex", seed=3))
+    with pytest.raises(ValueError, match="'party' already"):
+        assign_quotas(fixed, benchmark, "party")
+    with pytest.raises(ValueError, match="nobody has sex"):
+        assign_quotas(people, benchmark[:2], "party", given="sex")
+    with pytest.raises(ValueError, match="no column 'religion'"):
+        assign_quotas(people, benchmark, "religion")
+
+
+def test_comparison_of_designs_by_hand():
+    people = pd.DataFrame({"a": list("xxyy"), "weight": [1.0, 1, 1, 1]})
+    designs = {"as is": people, "weights": people.assign(weight=[3, 3, 1, 1])}
+    table = compare_weightings(designs, {"a": {"x": 0.75, "y": 0.25}}).set_index("design")
+    assert table.loc["as is", "total_variation"] == pytest.approx(0.25) and table.loc["weights", "total_variation"] == pytest.approx(0)
+    assert table.loc["weights", "effective_sample_size"] == pytest.approx(64 / 20) and table.loc["as is", "largest"] == pytest.approx(-0.25)
+
+
+# post-stratification ----------------------------------------------------------------------------------------------------------------
+
+CELLS = pd.DataFrame({"state": ["A", "A", "B", "B"], "sex": ["f", "m"] * 2, "weight": [3.0, 1, 2, 4]})
+TRUTH = np.array([[0.7, 0.2, 0.1], [0.4, 0.4, 0.2], [0.5, 0.1, 0.4], [0.1, 0.8, 0.1]])
+
+
+def asked(n, seed, items=1, draws=1):
+    "n people whose answers depend on their cell; the sample has other shares of the cells than the population."
+    rng = np.random.default_rng(seed)
+    cell = rng.choice(4, n, p=[0.35, 0.25, 0.2, 0.2])
+    state, sex = CELLS["state"].to_numpy()[cell], CELLS["sex"].to_numpy()[cell]
+    said = lambda: np.array(list("xyz"))[(rng.random(n)[:, None] > TRUTH[cell].cumsum(1)).sum(1).clip(0, 2)]
+    rows = [
+        pd.DataFrame(
+            {"persona_id": np.arange(n), "state": state, "sex": sex, "item_id": f"q{i:04d}", "draw": d, "option": said(), "status": "ok"}
+        )
+        for i in range(items)
+        for d in range(draws)
+    ]
+    return pd.concat(rows, ignore_index=True)
+
+
+def by_hand(answers, option):
+    "Post-stratified share and stratified variance, cell by cell."
+    share = spread = 0.0
+    for row in CELLS.itertuples():
+        hit = answers.loc[answers["state"].eq(row.state) & answers["sex"].eq(row.sex), "option"].eq(option)
+        share += row.weight / 10 * hit.mean()
+        spread += (row.weight / 10) ** 2 * hit.var(ddof=1) / len(hit)
+    return share, spread**0.5
+
+
+def test_poststratified_shares_and_errors_by_hand():
+    answers = asked(200, 1)
+    found = poststratify(answers, None, CELLS, ["state", "sex"]).set_index("option")
+    boot = poststratify(answers, None, CELLS, ["state", "sex"], variance="bootstrap", n_boot=4000).set_index("option")
+    for option in "xyz":
+        share, se = by_hand(answers, option)
+        assert found.loc[option, "share"] == pytest.approx(share, abs=1e-12) and found.loc[option, "se"] == pytest.approx(se, abs=1e-12)
+        assert boot.loc[option, "share"] == pytest.approx(share, abs=1e-12) and boot.loc[option, "se"] == pytest.approx(se, rel=0.05)
+        assert found.loc[option, "n_eff"] == pytest.approx(share * (1 - share) / se**2)
+        assert found.loc[option, "uncorrected"] == pytest.approx(answers["option"].eq(option).mean())
+    separate = answers.drop(columns=["state", "sex"])
+    people = answers[["persona_id", "state", "sex"]].assign(weight=2.0)
+    cells = Population(CELLS.rename(columns={"state": "region"}))
+    joined = poststratify(separate, people.rename(columns={"state": "region"}), cells, ["region", "sex"]).set_index("option")
+    assert np.allclose(joined["share"], found["share"])
+    states = poststratify(answers, None, CELLS, ["state", "sex"], within="state").set_index(["state", "option"])["share"]
+    assert (0.4 * states["A"] + 0.6 * states["B"]).to_numpy() == pytest.approx(found["share"].to_numpy())
+
+
+@pytest.mark.parametrize("variance", ["linearised", "bootstrap"])
+def test_poststratified_intervals_hold(variance):
+    "1,000 samples of 200 as items of one table: bias gone, 95 % intervals hold."
+    samples = 1000
+    answers = asked(200, 7, items=samples)
+    rng = np.random.default_rng(3)
+    cell = rng.choice(4, (samples, 200), p=[0.35, 0.25, 0.2, 0.2]).ravel()
+    answers["state"], answers["sex"] = CELLS["state"].to_numpy()[cell], CELLS["sex"].to_numpy()[cell]
+    answers["option"] = np.array(list("xyz"))[(rng.random(len(cell))[:, None] > TRUTH[cell].cumsum(1)).sum(1).clip(0, 2)]
+    answers["persona_id"] = np.arange(len(answers))
+    found = poststratify(answers, None, CELLS, ["state", "sex"], variance=variance, n_boot=200, collapse=True)
+    truth = pd.Series(CELLS["weight"].to_numpy() / 10 @ TRUTH, index=list("xyz"))
+    for option, rows in found.groupby("option"):
+        assert abs(rows["share"].mean() - truth[option]) < 0.005 and abs(rows["uncorrected"].mean() - truth[option]) > 0.01
+        assert 0.93 <= ((rows["low"] <= truth[option]) & (truth[option] <= rows["high"])).mean() <= 0.97
+
+
+def test_repeated_draws_are_not_new_people():
+    once, thrice = asked(150, 4), pd.concat([asked(150, 4).assign(draw=d) for d in range(3)], ignore_index=True)
+    a, b = (poststratify(f, None, CELLS, ["state", "sex"]) for f in (once, thrice))
+    assert np.allclose(a[["share", "se", "n_eff", "n"]], b[["share", "se", "n_eff", "n"]])
+
+
+def test_empty_cells_are_named_or_merged():
+    answers = asked(100, 1)
+    answers = answers[~(answers["state"].eq("A") & answers["sex"].eq("f"))]
+    with pytest.raises(ValueError, match=r"1 of 4 cells, 30\.0% of the population, have fewer than 2 respondents, such as A, f"):
+        poststratify(answers, None, CELLS, ["state", "sex"])
+    merged = poststratify(answers, None, CELLS, ["state", "sex"], collapse=True).set_index("option")
+    parts = {k: g["option"].eq("x").mean() for k, g in answers.groupby(["state", "sex"])}
+    assert merged.loc["x", "share"] == pytest.approx(0.4 * parts["A", "m"] + 0.2 * parts["B", "f"] + 0.4 * parts["B", "m"])
+    assert merged.loc["x", "n_collapsed"] == 2 and merged.loc["x", "n_cells"] == 3
+    with pytest.raises(ValueError, match=r"\['A'\] has fewer than 2 respondents in all"):
+        poststratify(answers[answers["state"] == "B"], None, CELLS, ["state", "sex"], within="state", collapse=True)
+
+
+def test_bad_input_of_poststratification():
+    answers = asked(60, 1)
+    with pytest.raises(TableError, match="missing column age"):
+        poststratify(answers, None, CELLS.assign(age=1), ["state", "age"])
+    with pytest.raises(ValueError, match="written the same way"):
+        poststratify(answers.assign(sex="Female"), None, CELLS, ["state", "sex"])
+    with pytest.warns(UserWarning, match="in no cell of the population"):
+        poststratify(answers.assign(sex=np.where(answers["persona_id"] == 0, "?", answers["sex"])), None, CELLS, ["state", "sex"])
+    with pytest.raises(ValueError, match="first attributes of by"):
+        poststratify(answers, None, CELLS, ["state", "sex"], within="sex")
+    with pytest.raises(ValueError, match="smallest must be"):
+        poststratify(answers, None, CELLS, ["state", "sex"], smallest=1)

@@ -1,0 +1,323 @@
+"""Learned corrections, ensembles, tilting: on planted truth, out of sample, and what they refuse."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import optimize, special
+
+from persona_kit.correction import _simplex, acquiescence, conformal_radius, fit_correction, fit_ensemble, leave_out, verdict
+from persona_kit.election_correction import calibration_table, correct_elections, tilt
+from persona_kit.elections import YEARS, forecast, results
+from persona_kit.surveys import presidential_election
+
+OPTIONS = ["low", "middle", "high"]
+
+
+def planted(items, seed, slope=0.5, shift=(0.0, 0.2, 0.5), noise=0.05):
+    "Real shares, and those of a model that squeezes and shifts their log-odds."
+    rng = np.random.default_rng(seed)
+    real = rng.dirichlet([3, 3, 2], items)
+    wrong = np.exp(slope * np.log(real) + shift + noise * rng.normal(size=real.shape))
+    frame = lambda p: pd.DataFrame(
+        {"item_id": np.repeat([f"q{i:03d}" for i in range(items)], 3), "option": OPTIONS * items, "share": p.ravel()}
+    )
+    return frame(wrong / wrong.sum(1, keepdims=True)), frame(real)
+
+
+def scale_items(items):
+    return pd.DataFrame(
+        {
+            "item_id": [f"q{i:03d}" for i in range(items)],
+            "text": "?",
+            "options": [OPTIONS] * items,
+            "values": [[1, 2, 3]] * items,
+            "refusals": [[]] * items,
+            "topic": ["xyz"[i % 3] for i in range(items)],
+        }
+    )
+
+
+# conformal --------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [19, 51, 200])
+def test_conformal_intervals_hold(n):
+    rng = np.random.default_rng(n)
+    held = np.mean([abs(rng.standard_t(3)) <= conformal_radius(rng.standard_t(3, size=n)) for _ in range(4000)])
+    exact = np.ceil((n + 1) * 0.95) / (n + 1)
+    assert abs(held - exact) < 3 * (0.05 * 0.95 / 4000) ** 0.5 and exact >= 0.95
+    with pytest.warns(UserWarning, match=r"18 residuals carry an interval of 95% at most|18 residuals carry"):
+        conformal_radius(rng.normal(size=18))
+    with pytest.raises(ValueError, match="no residual"):
+        conformal_radius([np.nan])
+
+
+# maps -------------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["shift", "shrinkage"])
+def test_maps_repair_what_was_planted_and_their_intervals_hold(kind):
+    slope = 1.0 if kind == "shift" else 0.5
+    simulated, truth = planted(340, 1, slope)
+    correction = fit_correction(simulated[:120], truth[:120], kind)
+    found = correction.apply(simulated[120:])
+    table = verdict(found, truth["share"][120:]).iloc[0]
+    assert table["after"] < 0.4 * table["before"] and table["gain_low"] > 0 and table["verdict"] == "better"
+    assert np.allclose(found.groupby("item_id")["corrected"].sum(), 1) and found["n_eff"].gt(0).all()
+    assert np.array_equal(found["uncorrected"], simulated["share"][120:])
+    covered = [
+        verdict(fit_correction(s[:120], t[:120], kind).apply(s[120:]), t["share"][120:])["coverage"].iloc[0]
+        for s, t in (planted(340, seed, slope) for seed in range(10))
+    ]
+    assert 0.93 <= np.mean(covered) <= 0.97
+
+
+def test_cutpoints_spread_a_scale_out_again():
+    rng = np.random.default_rng(2)
+    n, cuts = 200, np.array([-0.8, 0.9])
+    centre = rng.normal(0, 0.6, n)
+    shares = lambda scale, move: np.diff(np.column_stack([np.zeros(n), special.expit((cuts - centre[:, None]) * scale + move), np.ones(n)]))
+    real, wrong = shares(1.0, 0.0), shares(2.0, [-0.3, 0.5])
+    frame = lambda p: pd.DataFrame({"item_id": np.repeat([f"q{i:03d}" for i in range(n)], 3), "option": OPTIONS * n, "share": p.ravel()})
+    correction = fit_correction(frame(wrong)[:60], frame(real)[:60], "cutpoints", items=scale_items(n))
+    assert correction.to_frame()["slope"].iloc[0] == pytest.approx(0.5, abs=0.03)
+    found = correction.apply(frame(wrong)[60:])
+    assert np.abs(found["corrected"] - frame(real)["share"][60:].to_numpy()).max() < 0.02
+    with pytest.raises(ValueError, match="cutpoints need items="):
+        fit_correction(frame(wrong), frame(real), "cutpoints")
+
+
+def test_what_was_trained_on_is_refused_by_name():
+    simulated, truth = planted(10, 1)
+    correction = fit_correction(simulated[:24], truth[:24], "shift")
+    with pytest.raises(ValueError, match=r"q007 was trained on .* \(1 such"):
+        correction.apply(simulated[21:])
+    states = pd.concat([simulated.assign(state=s) for s in ("CA", "NY")])
+    by_state = fit_correction(states, pd.concat([truth.assign(state=s) for s in ("CA", "NY")]), "shrinkage", by="state")
+    with pytest.raises(ValueError, match="q000 in CA was trained on"):
+        by_state.apply(states[:3])
+    with pytest.raises(ValueError, match="option or cut 'none' was not trained on"):
+        correction.apply(simulated[24:].replace({"option": {"low": "none"}}))
+    with pytest.raises(ValueError, match="at least 3"):
+        fit_correction(simulated[:6], truth[:6])
+    with pytest.raises(ValueError, match="unknown kind"):
+        fit_correction(simulated, truth, "magic")
+
+
+def test_leaving_topics_out_uses_no_truth_of_the_topic():
+    simulated, truth = planted(30, 3)
+    items = scale_items(30)
+    found = leave_out(simulated, truth, items=items)
+    assert set(found["topic"]) == set("xyz") and found.attrs["verdict"] == "better" and len(found) == 90
+    other = truth.copy()
+    mine = other["item_id"].isin(items.loc[items["topic"] == "x", "item_id"])
+    other.loc[mine, "share"] = 1 / 3
+    again = leave_out(simulated, other, items=items)
+    same = found["topic"] == "x"
+    assert np.array_equal(found.loc[same, "corrected"], again.loc[same, "corrected"]) and not np.allclose(
+        found["corrected"], again["corrected"]
+    )
+
+
+def test_a_harmful_correction_is_called_so():
+    rng = np.random.default_rng(1)
+    simulated, truth = planted(30, 4, slope=1, shift=(0, 0, 0), noise=0)
+    train = truth[:30].assign(share=np.tile([0.8, 0.1, 0.1], 10))
+    found = fit_correction(simulated[:30], train, "shift").apply(simulated[30:])
+    table = verdict(found, truth["share"][30:], baseline=truth["share"][30:] + 0.001).iloc[0]
+    assert table["verdict"] == "worse than no correction and worse than the baseline" and table["gain_high"] < 0
+    with pytest.raises(ValueError, match="same order"):
+        verdict(found, rng.random(3))
+
+
+# acquiescence -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_acquiescence_is_taken_off():
+    rng = np.random.default_rng(5)
+    content, style, n, pairs = rng.normal(0, 0.8, 2000), 0.7, 300, {}
+    rows = []
+    for i, c in enumerate(content):
+        pairs[f"a{i}"] = f"b{i}"
+        rows += [(f"a{i}", rng.binomial(n, special.expit(c + style)) / n, n), (f"b{i}", rng.binomial(n, special.expit(-c + style)) / n, n)]
+    found = acquiescence(pd.DataFrame(rows, columns=["item_id", "share", "n"]), pairs)
+    truth = special.expit(content)
+    assert 0.93 <= ((found["low"] <= truth) & (truth <= found["high"])).mean() <= 0.97
+    assert abs((found["corrected"] - truth).mean()) < 0.003 and (found["uncorrected"] - truth).mean() > 0.1
+    assert found["acquiescence"].mean() == pytest.approx(style, abs=0.01)
+    with pytest.raises(ValueError, match="no item 'z'"):
+        acquiescence(pd.DataFrame(rows, columns=["item_id", "share", "n"]), {"a0": "z"})
+
+
+# ensembles --------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_ensemble_weights_equal_an_optimiser(seed):
+    rng = np.random.default_rng(seed)
+    x = rng.random((40, 4))
+    y = x @ rng.dirichlet(np.ones(4) / 2) + 0.1 * rng.normal(size=40)
+    there = optimize.minimize(
+        lambda w: ((y - x @ w) ** 2).sum(),
+        np.full(4, 0.25),
+        method="SLSQP",
+        bounds=[(0, 1)] * 4,
+        options={"ftol": 1e-15},
+        constraints={"type": "eq", "fun": lambda w: w.sum() - 1},
+    )
+    assert np.allclose(_simplex(x, y), there.x, atol=1e-5) and _simplex(x, y).sum() == pytest.approx(1)
+
+
+def test_ensembles_are_learned_on_the_past_and_hold():
+    held = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        truth = rng.uniform(0.3, 0.7, 102)
+        x = pd.DataFrame(
+            {"a": truth + 0.05 * rng.normal(size=102), "b": truth + 0.05 * rng.normal(size=102), "c": rng.random(102)},
+            index=pd.MultiIndex.from_product([[2016, 2020], range(51)]),
+        )
+        ensemble = fit_ensemble(x[:51], truth[:51])
+        found = ensemble.apply(x[51:])
+        held.append(((found["low"] <= truth[51:]) & (truth[51:] <= found["high"])).mean())
+    assert 0.93 <= np.mean(held) <= 0.97 and ensemble.weights["c"] < 0.05
+    assert np.abs(found["corrected"] - truth[51:]).mean() < np.abs(found["uncorrected"] - truth[51:]).mean()
+    with pytest.raises(ValueError, match="was trained on"):
+        ensemble.apply(x[:51])
+    with pytest.raises(ValueError, match="no column 'c'"):
+        ensemble.apply(x[51:][["a", "b"]])
+    with pytest.raises(ValueError, match="more units than estimates"):
+        fit_ensemble(x[:3], truth[:3])
+
+
+# elections --------------------------------------------------------------------------------------------------------------------------
+
+
+def voters(n, seed=1, lean=0.12, same=True, tier="planted", spread=0.0):
+    "n persons per state, who vote as their state did, and lean to one side; the same persons in every year, or new ones."
+    parts, off = [], np.random.default_rng(seed + 99).normal(0, spread, 51)
+    for year in YEARS:
+        real = results(year).set_index("state")["share"]
+        state = np.repeat(real.index, n)
+        luck = np.random.default_rng(seed if same else seed * 10_000 + year).random(len(state))
+        voted = luck < real[state].to_numpy() + lean + np.repeat(off, n)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "persona_id": [f"{s}-{i % n:03d}" for i, s in enumerate(state)],
+                    "state": state,
+                    "weight": 1.0,
+                    "status": "ok",
+                    "item_id": f"president_{year}",
+                    "option": np.where(voted, *presidential_election(year)[0].options),
+                    "tier": tier,
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_elections_are_corrected_and_the_intervals_hold(same):
+    answers = voters(60, same=same, spread=0.05)
+    for train, target in (([2016], 2020), ([2016, 2020], 2024)):
+        found = correct_elections(answers, train_years=train, target_year=target)
+        error = {c: 100 * (found[c] - found["real"]) for c in ("corrected", "uncorrected", "previous_election")}
+        assert abs(error["uncorrected"].mean()) > 9 and abs(error["corrected"].mean()) < 2
+        assert error["corrected"].abs().mean() < 0.4 * error["uncorrected"].abs().mean()
+        assert ((found["low"] <= found["real"]) & (found["real"] <= found["high"])).mean() >= 0.9
+        assert found["previous_election"].to_numpy() == pytest.approx(
+            results(target).set_index("state")["previous"][found["state"]].to_numpy()
+        )
+        worse = error["corrected"].abs().mean() > error["previous_election"].abs().mean()
+        assert ("worse than the previous election" in found["verdict"].iloc[0]) == worse
+
+
+def test_the_result_of_the_target_changes_no_estimate(monkeypatch):
+    import persona_kit.election_correction as module
+
+    answers, real = voters(20), module.results
+    before = correct_elections(answers, train_years=2016, target_year=2020)
+    monkeypatch.setattr(
+        module, "results", lambda year, **k: real(year, **k).assign(share=lambda f: 1 - f["share"]) if year == 2020 else real(year, **k)
+    )
+    after = correct_elections(answers, train_years=2016, target_year=2020)
+    columns = ["corrected", "low", "high", "n_eff", "uncorrected", "previous_election"]
+    assert np.array_equal(before[columns], after[columns]) and not np.allclose(before["real"], after["real"])
+
+
+def test_target_and_later_years_are_refused():
+    answers = voters(2)
+    with pytest.raises(ValueError, match="2020 is the target and among the training years"):
+        correct_elections(answers, train_years=[2016, 2020], target_year=2020)
+    with pytest.raises(ValueError, match="training year 2024 comes after the target 2020"):
+        correct_elections(answers, train_years=2024, target_year=2020)
+    with pytest.raises(ValueError, match="no item 'president_2016'"):
+        correct_elections(answers[answers["item_id"] != "president_2016"], train_years=2016, target_year=2020)
+    with pytest.raises(ValueError, match="at least two years"):
+        calibration_table(answers, years=[2020])
+
+
+def test_tilted_persons_give_the_last_election():
+    answers = voters(200, lean=-0.1)
+    people = answers[["persona_id", "state", "weight"]].drop_duplicates("persona_id").assign(tier="planted")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tilted = tilt(answers, people, 2016)
+    last = forecast(answers.drop(columns="weight"), tilted, 2016)
+    assert np.allclose(last["share"], last["real"], atol=1e-9)
+    report = tilted.attrs["report"].set_index("state")
+    for state in ("CA", "WY"):  # closed form for votes of 0 and 1
+        mine = answers[(answers["state"] == state) & (answers["item_id"] == "president_2016")]
+        up, p, t = mine["option"].str.contains("Democrat").to_numpy(), report.loc[state, "before"], report.loc[state, "target"]
+        factor = tilted.set_index("persona_id").loc[mine["persona_id"], "tilt"].to_numpy()
+        assert np.allclose(factor, np.where(up, t / p, (1 - t) / (1 - p)))
+        assert report.loc[state, "effective_sample_size_after"] == pytest.approx(factor.sum() ** 2 / (factor**2).sum())
+    carried = forecast(answers.drop(columns="weight"), tilted, 2020)
+    plain = forecast(answers, year=2020)
+    assert carried["error"].abs().mean() < 0.4 * plain["error"].abs().mean()
+    national = tilt(answers, people, 2016, level="national").attrs["report"].iloc[0]
+    assert national["after"] == pytest.approx(national["target"], abs=1e-9) and national["before"] < national["target"] - 0.05
+
+
+def test_a_correction_that_leaves_the_model_out_is_called_so():
+    "Personas who vote at random: the correction is the past results, and says so."
+    answers = voters(10)
+    rng = np.random.default_rng(4)
+    for year in YEARS:
+        mine = answers["item_id"] == f"president_{year}"
+        answers.loc[mine, "option"] = rng.choice(presidential_election(year)[0].options, mine.sum())
+    found = correct_elections(answers, train_years=[2016, 2020], target_year=2024)
+    assert 100 * (found["corrected"] - found["past_results"]).abs().mean() < 3
+    table = calibration_table(answers, n_boot=50).query("method == 'shrinkage'")
+    assert (table["verdict"].str.contains("past results alone") == (table["after"] > table["past"] - 0.01)).all()
+    assert (table["after"] - table["past"]).abs().max() < 3 and table["before"].min() > 10
+
+
+def test_states_that_cannot_be_tilted_are_named():
+    answers = voters(3)
+    people = answers[["persona_id", "state", "weight"]].drop_duplicates("persona_id").assign(tier="planted")
+    with pytest.warns(UserWarning, match="all persons voted the same way in"):
+        tilted = tilt(answers, people, 2016)
+    report = tilted.attrs["report"]
+    assert tilted.loc[tilted["state"].isin(report.loc[~report["tilted"], "state"]), "tilt"].eq(1).all()
+    with pytest.warns(UserWarning, match=r"at the bounds \(0.9, 1.1\)"):
+        tilt(voters(50), people.drop(columns="persona_id").assign(persona_id=people["persona_id"]), 2016, bounds=(0.9, 1.1))
+    with pytest.raises(ValueError, match="must lie between 0 and 1"):
+        tilt(answers, people, 2016, truth_last=pd.Series({"CA": 0.6}))
+
+
+def test_the_table_has_every_method_and_calls_losers_losers():
+    answers = pd.concat([voters(30), voters(30, seed=2, lean=-0.2, tier="other")], ignore_index=True)
+    table = calibration_table(answers, n_boot=100)
+    assert set(table["method"]) == {"none", "shift", "state_shift", "shrinkage", "tilt", "ensemble"} and len(table) == 2 * (2 * 5 + 1)
+    assert ((table["after_low"] <= table["after"]) & (table["after"] <= table["after_high"])).all()
+    assert (table["verdict"].str.contains("previous election") == (table["after"] > table["previous"])).all()
+    for row in table[table["method"].eq("shrinkage") & table["tier"].eq("planted")].itertuples():
+        train = [y for y in YEARS if y < row.year]
+        found = correct_elections(answers[answers["tier"] == "planted"], train_years=train, target_year=row.year)
+        assert row.after == pytest.approx(100 * (found["corrected"] - found["real"]).abs().mean())
+    none = table[table["method"].eq("none")]
+    assert np.allclose(none["before"], none["after"]) and none["gain"].abs().max() < 1e-9

@@ -1,0 +1,210 @@
+"""Rectification: equal to ppi-python, right on planted truth with weights and strata, intervals that hold, clear refusals."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from persona_kit.rectification import human_worth, humans_needed, rectify
+
+
+def sides(n, n_all, seed, bias=0.3, rho=0.7):
+    "Human numbers, and those of a model that is biased and correlated."
+    rng = np.random.default_rng(seed)
+    y = rng.normal(size=n + n_all)
+    f = rho * y + np.sqrt(1 - rho**2) * rng.normal(size=n + n_all) + bias
+    return y[:n], f[:n], f[n:]
+
+
+def design(n, n_all, seed, link="ols"):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n + n_all, 2))
+    eta = x @ [0.5, -0.8] + 0.2
+    if link == "logit":
+        y = (rng.random(n + n_all) < 1 / (1 + np.exp(-eta))).astype(float)
+        f = np.clip(0.6 * y + 0.3 * rng.random(n + n_all), 0, 1)
+    else:
+        y = eta + rng.normal(size=n + n_all)
+        f = 0.8 * y + 0.3 * x[:, 0] + 0.4 * rng.normal(size=n + n_all)
+    return x[:n], y[:n], f[:n], x[n:], f[n:]
+
+
+# ppi-python -------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ppi():
+    return pytest.importorskip("ppi_py", reason="ppi_py is not installed (pip install ppi-python==0.2.3, the second opinion)")
+
+
+@pytest.mark.parametrize(("n", "n_all", "rho"), [(60, 400, 0.7), (300, 5000, 0.9), (50, 80, 0.0)])
+def test_means_equal_ppi_python(ppi, n, n_all, rho):
+    for seed in range(5):
+        y, f, every = sides(n, n_all, seed, rho=rho)
+        ours = rectify(y, f, every, folds=1, interval="normal").iloc[0]
+        assert np.allclose(np.ravel(ppi.ppi_mean_ci(y, f, every, alpha=0.05)), [ours["low"], ours["high"]], rtol=0, atol=1e-9)
+        assert ours["corrected"] == pytest.approx(float(np.ravel(ppi.ppi_mean_pointestimate(y, f, every))[0]), abs=1e-9)
+
+
+def test_shares_equal_ppi_python(ppi):
+    rng = np.random.default_rng(3)
+    y, f, every = (np.array(list("abc"))[rng.choice(3, k, p=[0.5, 0.3, 0.2])] for k in (200, 200, 1000))
+    f = np.where(rng.random(200) < 0.6, y, f)
+    for row in rectify(y, f, every, estimand="share", folds=1, interval="normal").itertuples():
+        there = ppi.ppi_mean_ci(*((v == row.term).astype(float) for v in (y, f, every)), alpha=0.05)
+        assert np.allclose(np.ravel(there), [row.low, row.high], rtol=0, atol=1e-9)
+
+
+def test_linear_coefficients_equal_ppi_python(ppi):
+    for seed in range(3):
+        x, y, f, x_all, every = design(120, 700, seed)
+        ours = rectify(y, f, every, estimand="ols", x=x, x_all=x_all, folds=1, interval="normal", intercept=False)
+        there = ppi.ppi_ols_ci(x, y, f, x_all, every, alpha=0.05)
+        assert np.allclose(there, [ours["low"], ours["high"]], rtol=0, atol=1e-9)
+
+
+def test_logistic_coefficients_equal_ppi_python(ppi):
+    "Its optimiser stops at about 1e-7; ours solves the same equation to 1e-12."
+    x, y, f, x_all, every = design(300, 1500, 1, "logit")
+    ours = rectify(y, f, every, estimand="logit", x=x, x_all=x_all, folds=1, interval="normal", intercept=False)
+    there = ppi.ppi_logistic_ci(x, y, f, x_all, every, alpha=0.05)
+    assert np.allclose(there, [ours["low"], ours["high"]], rtol=0, atol=1e-6)
+
+
+# planted truth ----------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n", "folds", "rho"), [(30, 5, 0.7), (100, 5, 0.7), (100, 1, 0.9), (400, 5, 0.0)])
+def test_intervals_of_means_hold(n, folds, rho):
+    found = pd.concat([rectify(*sides(n, 1000, seed, rho=rho), folds=folds) for seed in range(1000)])
+    assert 0.93 <= ((found["low"] <= 0) & (found["high"] >= 0)).mean() <= 0.97
+    assert (
+        abs(found["corrected"].mean()) < 3 * found["corrected"].std() / 1000**0.5 + 1e-3 and abs(found["uncorrected"].mean() - 0.3) < 0.01
+    )
+    assert found["se"].mean() == pytest.approx(found["corrected"].std(), rel=0.08)
+    if rho > 0:
+        assert found["corrected"].std() < 0.9 * found["human"].std() and found["n_eff"].median() > 1.3 * n
+
+
+def test_intervals_of_shares_hold_with_weights():
+    "People of one side are asked three times as often; the weights undo it."
+    held, plain, worst = 0, [], []
+    for seed in range(1000):
+        rng = np.random.default_rng(seed)
+        y = rng.random(4000) < 0.4
+        f = np.where(rng.random(4000) < 0.7, y, rng.random(4000) < 0.6)
+        asked = np.flatnonzero(rng.random(1500) < np.where(y[:1500], 0.3, 0.1))
+        found = (
+            rectify(y[asked], f[asked], f[1500:], estimand="share", weights=np.where(y[asked], 1 / 0.3, 1 / 0.1))
+            .set_index("term")
+            .loc[True]
+        )
+        held += found["low"] <= 0.4 <= found["high"]
+        plain.append(y[asked].mean())
+        worst.append(found["corrected"])
+    assert 0.93 <= held / 1000 <= 0.97
+    assert abs(np.mean(worst) - 0.4) < 0.005 and abs(np.mean(plain) - 0.4) > 0.2
+
+
+def test_intervals_with_strata_hold_and_undo_the_allocation():
+    truth, held, means = 0.8 * -1 + 0.2 * 1, 0, []
+    for seed in range(1000):
+        rng = np.random.default_rng(seed)
+        mine, theirs = np.repeat(["a", "b"], [30, 70]), np.repeat(["a", "b"], [800, 200])
+        y, every = np.where(mine == "a", -1, 1) + rng.normal(size=100), np.where(theirs == "a", -1, 1) * 1.0 + rng.normal(size=1000)
+        f, every = np.where(mine == "a", y + rng.normal(size=100), -y), np.where(theirs == "a", every + rng.normal(size=1000), -every)
+        found = rectify(y, f, every, strata=(mine, theirs)).iloc[0]
+        held += found["low"] <= truth <= found["high"]
+        means.append(found["corrected"])
+    assert 0.93 <= held / 1000 <= 0.97 and abs(np.mean(means) - truth) < 0.015
+
+
+@pytest.mark.parametrize("link", ["ols", "logit"])
+def test_intervals_of_coefficients_hold(link):
+    truth = np.array([0.2, 0.5, -0.8])
+    held = np.zeros(3)
+    for seed in range(1000):
+        x, y, f, x_all, every = design(200, 1000, seed, link)
+        found = rectify(y, f, every, estimand=link, x=x, x_all=x_all)
+        held += ((found["low"] <= truth) & (truth <= found["high"])).to_numpy()
+    assert (held >= 930 - 7).all() and (held <= 970 + 7).all(), held  # three coefficients, each with a Monte Carlo error of 7
+
+
+def test_a_useless_model_is_said_to_be_one():
+    rng = np.random.default_rng(1)
+    found = rectify(rng.normal(size=200), rng.normal(size=200), rng.normal(size=1000)).iloc[0]
+    assert "adds nothing" in found["verdict"] and found["high"] - found["low"] < 1.05 * (found["human_high"] - found["human_low"])
+    constant = rectify(rng.normal(size=50), np.ones(50), np.ones(100)).iloc[0]
+    assert constant["power"] == 0 and constant["corrected"] == pytest.approx(constant["human"])
+
+
+# worth and need ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_worth_of_a_model_is_what_it_saves():
+    y, f, every = sides(400, 20_000, 2, bias=0.2, rho=0.8)
+    table = human_worth(y, f, every).set_index("use")
+    found = rectify(y, f, every, folds=1).iloc[0]
+    assert table.loc["beside the people", "worth"] == pytest.approx(found["n_eff"] - 400, rel=0.03)
+    bias = f.mean() - y.mean()
+    assert table.loc["alone", "worth"] == pytest.approx(y.var(ddof=1) / (bias**2 - (f - y).var(ddof=1) / 400 + every.var() / 20_000))
+    truth = 400 * (1 / (1 - 0.64 / (1 + 400 / 20_000)) - 1)
+    held = alone = 0
+    for seed in range(300):
+        rows = human_worth(*sides(400, 20_000, seed + 10, bias=0.2, rho=0.8), n_boot=300, seed=seed).set_index("use")
+        held += rows.loc["beside the people", "low"] <= truth <= rows.loc["beside the people", "high"]
+        alone += rows.loc["alone", "low"] <= 1 / (0.04 + 1 / 20_000) <= rows.loc["alone", "high"]
+    assert 0.91 <= held / 300 <= 0.985 and 0.91 <= alone / 300 <= 0.985
+
+
+def test_the_people_needed_give_the_width():
+    need = humans_needed(0.2, sd=1, correlation=0.8, n_simulated=3000).set_index("estimate")["humans"]
+    assert need["people alone"] == np.ceil((2 * 1.959964 / 0.2) ** 2)
+    found = pd.concat([rectify(*sides(int(need["rectified"]), 3000, s, rho=0.8), interval="normal") for s in range(100)])
+    assert (found["high"] - found["low"]).mean() == pytest.approx(0.2, rel=0.03)
+    pilot = humans_needed(0.2, pilot=sides(200, 3000, 1, rho=0.8)).set_index("estimate")
+    assert pilot.loc["rectified", "low"] <= pilot.loc["rectified", "humans"] <= pilot.loc["rectified", "high"]
+    with pytest.raises(ValueError, match="must be positive"):
+        humans_needed(-1)
+
+
+# refusals ---------------------------------------------------------------------------------------------------------------------------
+
+
+def test_too_few_people_are_refused_or_warned_of():
+    y, f, every = sides(9, 100, 1)
+    for call in (rectify, human_worth):
+        with pytest.raises(ValueError, match="^9 human answers"):
+            call(y, f, every)
+    y = np.r_[np.ones(2), np.zeros(48)]
+    with pytest.warns(UserWarning, match="rests on 2 of 50"):
+        rectify(y, y, np.r_[y, y], estimand="share")
+    y, f, every = sides(50, 500, 1)
+    with pytest.warns(UserWarning, match=r"50 human answers give an interval 0\.\d+ wide, not 0\.1; about \d+ would be needed"):
+        rectify(y, f, every, width=0.1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rectify(y, f, every, width=2)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"simulated_on_humans": np.zeros(3)}, "simulated_on_humans has 3 values where 40 are needed"),
+        ({"human": np.r_[np.nan, np.zeros(39)]}, "human: row 0 has nan"),
+        ({"estimand": "median"}, "unknown estimand"),
+        ({"estimand": "ols"}, "regressions need x and x_all"),
+        ({"interval": "exact"}, "unknown interval"),
+        ({"folds": 0}, "folds must be"),
+        ({"weights": -np.ones(40)}, "weights must be ≥ 0"),
+        ({"strata": (["a"] * 40, ["a"] * 50 + ["b"] * 50)}, "stratum 'b' has 0 human answers"),
+        ({"strata": (["a"] * 20 + ["b"] * 20, ["a"] * 100)}, "stratum 'b' has human answers but nobody among all"),
+        ({"strata": "state"}, "strata must be a pair"),
+    ],
+)
+def test_bad_input_is_named(change, message):
+    y, f, every = sides(40, 100, 1)
+    given = {"human": y, "simulated_on_humans": f, "simulated_on_all": every} | change
+    with pytest.raises(ValueError, match=message):
+        rectify(**given)
