@@ -786,8 +786,8 @@ def test_an_interrupted_conversation_returns_what_is_there(server, tmp_path):
         1,
     )
     kept = len(ReplyStore(store))
-    assert done.returncode == 0 and f"'ok': {kept}" in done.stdout and f"'error': {240 - kept}" in done.stdout and 0 < kept < 200, (
-        done.stderr
+    assert done.returncode == 0 and f"'ok': {kept}" in done.stdout and f"'error': {240 - kept}" in done.stdout and 16 <= kept < 200, (
+        done.stderr  # of the twenty that were sent four may be under way
     )
     model = endpoint(url, store=store)
     assert ask(sampled(60), SURVEY, model, seed=1, context="sequential")["status"].eq("ok").all() and model.usage["sent"] == 240 - kept
