@@ -162,7 +162,10 @@ def render(personas: pd.DataFrame, format: str = "list", *, attributes=None) -> 
     ValueError
         If the format or an attribute is unknown, or a persona has none of its attributes.
     """
-    check(personas, "personas")
+    return _rendered(check(personas, "personas"), format, attributes)
+
+
+def _rendered(personas: pd.DataFrame, format: str = "list", attributes=None) -> pd.Series:
     if format not in FORMATS:
         raise ValueError(f"unknown format {format!r}; one of {', '.join(FORMATS)}")
     known = {a.name: a for tier in TIERS.values() for a in tier}
@@ -173,14 +176,16 @@ def render(personas: pd.DataFrame, format: str = "list", *, attributes=None) -> 
             raise ValueError(f"unknown attribute {absent[0]!r}; the personas have {', '.join(personas.columns)}" if absent else "no attribute given")
     chosen = None if attributes is None else [known.get(a, Attribute(a, (), "{my} " + re.sub(r"[{}]", "", a).replace("_", " ") + ": {v}.")) for a in attributes]
     columns = {tier: [a for a in (chosen or tier_attributes(tier)) if a.name in personas] for tier in personas["tier"].unique()}
-    names = {a.name for attributes_of_tier in columns.values() for a in attributes_of_tier}
-    cells = {name: [None if gone else v for v, gone in zip(personas[name].tolist(), personas[name].isna().tolist(), strict=True)] for name in names}
+    named = {a.name: a for attributes_of_tier in columns.values() for a in attributes_of_tier}
+    phrases = {name: _phrases(a, personas[name], format) for name, a in named.items()}
+    chosen_phrases = {tier: [phrases[a.name] for a in some] for tier, some in columns.items()}
     texts = []
-    for i, (tier, persona_id) in enumerate(zip(personas["tier"].tolist(), personas["persona_id"].tolist(), strict=True)):
-        facts = [(a, _shown(a.name, cells[a.name][i])) for a in columns[tier] if cells[a.name][i] is not None]
+    for i, tier in enumerate(personas["tier"].tolist()):
+        facts = [phrase for column in chosen_phrases[tier] if (phrase := column[i]) is not None]
         if not facts:
-            raise ValueError(f"persona {persona_id!r} has no attribute to show; its tier {tier!r} has {', '.join(a.name for a in tier_attributes(tier))}")
-        texts.append(_words(facts, format))
+            names = ", ".join(a.name for a in tier_attributes(tier))
+            raise ValueError(f"persona {personas['persona_id'].iloc[i]!r} has no attribute to show; its tier {tier!r} has {names}")
+        texts.append(_joined(facts, format))
     return pd.Series(texts, index=personas.index, name="text", dtype="str")
 
 # %% ../nbs/04_personas.ipynb #30a5070b
@@ -192,18 +197,33 @@ def _shown(name: str, value) -> str:
     return str(value)
 
 # %% ../nbs/04_personas.ipynb #b87f69fd
-def _words(facts: list[tuple[Attribute, str]], format: str) -> str:
+def _phrases(attribute: Attribute, column: pd.Series, format: str) -> list:
+    "What each row has to say of one attribute; nothing where it is missing. Many rows say the same."
+    def phrase(value):
+        return _phrase(attribute, _shown(attribute.name, value), format)
+
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        by_code = [*map(phrase, column.cat.categories.tolist()), None]
+        return [by_code[code] for code in column.cat.codes.tolist()]
+    rows = [(type(value), str(value), gone) for value, gone in zip(column.tolist(), column.isna().tolist(), strict=True)]
+    first = dict(zip(rows, column.tolist(), strict=True))
+    known = {row: None if row[2] else phrase(value) for row, value in first.items()}
+    return [known[row] for row in rows]
+
+
+def _phrase(attribute: Attribute, value: str, format: str):
     if format == "json":
-        return json.dumps({a.name: v for a, v in facts}, ensure_ascii=False)
+        return attribute.name, value
     if format == "list":
-        return "\n".join(v if a.name == "narrative" else f"{a.label}: {v}" for a, v in facts)
-    sex = {"Male": "man", "Female": "woman"}
-    person = _PERSON[format]
-    sentences = [a.clause.format(v=sex.get(v, v) if a.name == "sex" else v, **person) for a, v in facts]
-    sentences = [s[:1].upper() + s[1:] for s in sentences]
-    if format == "interview":
-        return "\n".join(f"Interviewer: {a.label}?\nMe: {s}" for (a, _), s in zip(facts, sentences, strict=True))
-    return " ".join(sentences)
+        return value if attribute.name == "narrative" else f"{attribute.label}: {value}"
+    noun = {"Male": "man", "Female": "woman"}.get(value, value) if attribute.name == "sex" else value
+    sentence = attribute.clause.format(v=noun, **_PERSON[format])
+    sentence = sentence[:1].upper() + sentence[1:]
+    return f"Interviewer: {attribute.label}?\nMe: {sentence}" if format == "interview" else sentence
+
+
+def _joined(phrases: list, format: str) -> str:
+    return json.dumps(dict(phrases), ensure_ascii=False) if format == "json" else ("\n" if format in ("list", "interview") else " ").join(phrases)
 
 # %% ../nbs/04_personas.ipynb #eb0ee093
 def prompt(name: str, **fields: str) -> list[dict[str, str]]:

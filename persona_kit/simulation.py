@@ -11,18 +11,19 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Generator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypedDict, Unpack, overload
+from typing import Any, TypedDict, Unpack, cast, overload
 
 import numpy as np
 import pandas as pd
 
-from .chat import ChatModel, Request, _again, _Call, _expected, _key, _resolve, _run, _statuses, _store_get
-from .personas import prompt, render, tier_attributes
+from .chat import ChatModel, Request, _again, _Call, _expected, _key, _resolve, _run, _statuses, _store_get, _text, _text_key
+from .personas import _rendered, prompt, render, tier_attributes
 from persona_kit.replies import (
     LETTERS, _bare, _json_text, option_probabilities, parse_choice, parse_distribution, parse_multiple, parse_number, parse_text,
 )
@@ -258,6 +259,8 @@ class _Study:
         self.columns: dict[str, pd.Series] = {}
         self.tasks: dict[tuple[str, str], str] = {}
         self.per_person = len(self.survey) * self.draws
+        self.plain = type(self.template) is Template and not self.sequential  # a persona's text is inserted, and nothing else done with it
+        self.forms: dict[tuple[str, tuple[str, ...], int], Any] = {}
         self.seats = asyncio.Semaphore(model.concurrency)
         self.coding: _Call | None = None
 
@@ -367,7 +370,10 @@ class _Job:
         self.seeds = (row_seeds(study.seed, *self.keys) & np.uint64(0x7FFFFFFF)).tolist() if self.rows else []
         shares = study.mode in ("probability", "distribution")
         self.drawn = row_uniforms(study.seed, *self.keys, "draw").tolist() if self.rows and shares else [0.0] * len(self.rows)
-        self.talks = {(p, d): _Talk() for p, status in enumerate(self.statuses) if status == "ok" for d in range(study.draws)}
+        self.remembers = study.sequential or len(study.waves) > 1
+        asked = [(p, d) for p, status in enumerate(self.statuses) if status == "ok" for d in range(study.draws)]
+        self.talks = {each: _Talk() for each in asked} if self.remembers else dict.fromkeys(asked, _Talk())
+        self.whole = False                   # the requests are wanted, not only their texts
         self.thoughts: dict[int, str] = {}
         self.said: dict[int, tuple] = {}
 
@@ -384,7 +390,7 @@ class _Job:
 
     def due(self, wave: Sequence[int], interviews: Iterable[tuple[int, int]]) -> list[int]:
         "The rows of a wave that are asked; those that are not get what stands in them here."
-        if not self.study.sequential and len(self.study.waves) == 1:
+        if not self.remembers:
             return [i for i, (p, _, _) in enumerate(self.rows) if self.statuses[p] == "ok"]
         places = []
         for p, d in interviews:
@@ -432,12 +438,12 @@ def _unasked(order: tuple[str, ...], status: str, reason: str) -> tuple:
 def _messages(job: _Job, i: int, task: str, after: Sequence[dict[str, str]] = ()) -> list[dict[str, str]]:
     p, item, d = job.rows[i]
     turns = job.talks[p, d].turns if job.study.sequential else []
-    return job.study.template.messages(job.texts[p], [*turns, (_fields(job, i, item, task), after)])
+    return job.study.template.messages(job.texts[p], [*turns, (_fields(job.study, item, job.orders[i], task), after)])
 
 
-def _fields(job: _Job, i: int, item: Item, task: str) -> dict[str, str]:
-    lettered = item.options and job.study.mode != "open"
-    return {"question": job.study.texts[item.item_id], "options": _lettered_list(job.orders[i]) if lettered else "", "task": job.study.task(task, item)}
+def _fields(study: _Study, item: Item, order: tuple[str, ...], task: str) -> dict[str, str]:
+    lettered = item.options and study.mode != "open"
+    return {"question": study.texts[item.item_id], "options": _lettered_list(order) if lettered else "", "task": study.task(task, item)}
 
 
 def _task(study: _Study, item: Item) -> str:
@@ -446,10 +452,45 @@ def _task(study: _Study, item: Item) -> str:
 
 
 def _opening(job: _Job, i: int) -> Request:
-    item, study = job.rows[i][1], job.study
+    _, item, d = job.rows[i]
+    messages = _messages(job, i, _task(job.study, item))
+    return Request(messages, seed=job.seeds[i], draw=d, **_first_settings(job.study, item, job.orders[i]))
+
+
+def _first_settings(study: _Study, item: Item, order: tuple[str, ...]) -> dict[str, Any]:
     room = {"reason": 200, "open": 120}.get(study.mode)
-    settings = _settings(study, item, job.orders[i]) if room is None else {"max_tokens": study.room(room)}
-    return Request(_messages(job, i, _task(study, item)), seed=job.seeds[i], draw=job.rows[i][2], **settings)
+    return _settings(study, item, order) if room is None else {"max_tokens": study.room(room)}
+
+# %% ../nbs/06_simulation.ipynb #adf1ea5a
+_PERSONA, _SEED = f"persona {secrets.token_hex(16)}", 2**60  # where they will stand: words that nobody else uses
+_Form = tuple[list[str], str]  # what stands around the persona, up to the seed; what follows it
+
+
+def _form(study: _Study, item: Item, order: tuple[str, ...], draw: int) -> _Form:
+    "The canonical text of a first question in pieces."
+    messages = study.template.messages(_PERSONA, [(_fields(study, item, order, _task(study, item)), ())])
+    request = Request(messages, seed=_SEED, draw=draw, **_first_settings(study, item, order))
+    before, seed, after = _text(study.model, request).rpartition(f'"seed":{_SEED},')
+    return (before + seed[:7]).split(_PERSONA), after
+
+
+def _escaped(text: str) -> str:
+    return json.encoder.encode_basestring_ascii(text)[1:-1]
+
+
+def _openings(job: _Job, places: Iterable[int]) -> Iterator[Request | str]:
+    "As `_opening`, where it can be as canonical texts."
+    study = job.study
+    if not study.plain:
+        yield from (_opening(job, i) for i in places)
+        return
+    shown = [_escaped(text) if isinstance(text, str) else "" for text in job.texts]
+    for i in places:
+        p, item, d = job.rows[i]
+        if (form := study.forms.get(key := (item.item_id, job.orders[i], d))) is None:
+            form = study.forms[key] = _form(study, item, job.orders[i], d)
+        yield f"{shown[p].join(form[0])}{job.seeds[i]},{form[1]}"
+
 
 # %% ../nbs/06_simulation.ipynb #ad8fb1ef
 def _then(study: _Study, item: Item) -> str:
@@ -504,7 +545,7 @@ class _Step:
     "Requests that are made together. `wrong` says of a stored row whether it will not do, by its place among them."
 
     name: str
-    requests: Iterable[Request]
+    requests: Iterable[Request | str]
     wrong: Callable[[int, dict], bool]
     coder: bool = False
 
@@ -517,7 +558,8 @@ def _steps(job: _Job, places: list[int]) -> _Steps:
     name = {"reason": "reasoning", "open": "text"}.get(mode, "answer")
     wrong = {"reason": lambda at, row: _again(again, row["reply"]["status"], row) and not _thought(row["reply"]),
              "open": lambda at, row: _again(again, _read_text(job.rows[places[at]][1], row["reply"])["status"], row)}
-    rows = yield _Step(name, (_opening(job, i) for i in places), wrong.get(mode) or _unsatisfactory(job, places))
+    asked = (_opening(job, i) for i in places) if job.whole else _openings(job, places)
+    rows = yield _Step(name, asked, wrong.get(mode) or _unsatisfactory(job, places))
     first = {i: row for i, row in zip(places, rows, strict=True) if row is not None}
     if mode == "open":
         yield from _code(job, first)
@@ -638,8 +680,8 @@ def _walk(job: _Job, made: list[tuple[str, list[Request]]] | None = None) -> dic
 def _stored(study: _Study, step: _Step, made: list[tuple[str, list[Request]]] | None) -> list[dict | None]:
     model, requests = study.coder if step.coder else study.model, list(step.requests)
     if made is not None:
-        made.append((step.name, requests))
-    keys = [model.key(r) for r in requests]
+        made.append((step.name, cast(list[Request], requests)))
+    keys = [_text_key(_text(model, r)) for r in requests]
     found = _store_get(model.store, list(dict.fromkeys(keys)), ("request_key", "reply", "usage"))
     rows = [found.get(key) for key in keys]
     return [None if row is not None and study.again and step.wrong(at, row) else row for at, row in enumerate(rows)]
@@ -822,7 +864,7 @@ def _with_text(personas: pd.DataFrame) -> pd.DataFrame:
     bare = ok & text.isna()
     if bare.any():
         texts = text.to_numpy(copy=True)
-        texts[bare.to_numpy()] = render(personas[bare]).to_numpy(dtype=object)
+        texts[bare.to_numpy()] = _rendered(personas[bare]).to_numpy(dtype=object)
         return personas.assign(text=texts)
     return personas.assign(text=text)
 
@@ -867,15 +909,20 @@ def _typed(columns: dict[str, Any], carried: list[str], n: int, extra: Sequence[
 def _take(job: _Job, i: int, row: dict, before: Sequence[dict] = (), codes: Sequence[dict] = ()) -> None:
     "Keep what a reply says: as a row, as an answer for rules, as a turn of the conversation."
     p, item, d = job.rows[i]
-    talk, thought = job.talks[p, d], job.thoughts.get(i)
-    answer = _with_codes(job, i, _read(job, i, row["reply"]), codes)
-    reason = answer.get("reason") if thought is None else thought
-    used = [row["usage"], *[r["usage"] for r in (*before, *codes)]] if before or codes else [row["usage"]]
-    tokens = [_total([u.get(name) for u in used]) for name in ("prompt_tokens", "completion_tokens")]
-    job.said[i] = (answer.get("option"), answer.get("probabilities"), answer.get("missing_mass"), list(job.orders[i]), answer["status"], row["reply"]["text"],
-                   reason, *tokens, row["request_key"], answer.get("value"), answer.get("codings"))
+    reply = row["reply"]
+    answer = _read(job, i, reply)
+    if codes:
+        answer = _with_codes(job, i, answer, codes)
+    said = answer.get
+    tokens = [_total([row["usage"].get(name), *[r["usage"].get(name) for r in (*before, *codes)]]) if before or codes else row["usage"].get(name)
+              for name in ("prompt_tokens", "completion_tokens")]
+    job.said[i] = (said("option"), said("probabilities"), said("missing_mass"), list(job.orders[i]), answer["status"], reply["text"],
+                   job.thoughts.get(i, said("reason")), *tokens, row["request_key"], said("value"), said("codings"))
+    if not job.remembers:
+        return
+    talk = job.talks[p, d]
     _settle(talk, item.item_id, answer["status"])
-    if answer.get("answer") is not None:
+    if said("answer") is not None:
         talk.answers[item.item_id] = answer["answer"]
         if job.study.sequential:
             talk.turns.append(_turn(job, i, answer))
@@ -886,7 +933,7 @@ def _turn(job: _Job, i: int, answer: dict[str, Any]) -> tuple[dict[str, str], li
     item, study = job.rows[i][1], job.study
     thought = [("assistant", job.thoughts[i]), ("user", _then(study, item))] if i in job.thoughts else []
     after = [{"role": role, "content": text} for role, text in (*thought, ("assistant", answer["said"]))]
-    return _fields(job, i, item, _task(study, item)), after
+    return _fields(study, item, job.orders[i], _task(study, item)), after
 
 
 def _total(tokens: Sequence[int | None]) -> int | None:
@@ -970,8 +1017,6 @@ def _picked(shares: Sequence[float], drawn: float, pick: str) -> int:
 # %% ../nbs/06_simulation.ipynb #6d7c65ea
 def _with_codes(job: _Job, i: int, answer: dict[str, Any], codes: Sequence[dict]) -> dict[str, Any]:
     "The answer to which a text was coded; the text stays what is remembered."
-    if not codes:
-        return answer
     item, coded = job.rows[i][1], [_coded(job, i, k, row) for k, row in enumerate(codes)]
     label, status = coded[0]
     bad = next((row["reply"] for row, (_, s) in zip(codes, coded, strict=True) if s == "error"), None)
@@ -1008,6 +1053,7 @@ def _made(job: _Job) -> list[tuple[str, list[Request]]]:
     if len(job.study.waves) == 1 and job.study.mode not in ("reason", "open"):
         return [("answer", [_opening(job, i) for i in job.due(job.study.waves[0], job.talks)])]
     made: list[tuple[str, list[Request]]] = []
+    job.whole = True
     _walk(job, made)
     return made
 
@@ -1032,7 +1078,7 @@ def _likely(job: _Job) -> float:
         turns: list = []
         for k, item in enumerate(job.items):
             i = (p * len(job.items) + k) * job.study.draws + d
-            fields = _fields(job, i, item, _task(job.study, item))
+            fields = _fields(job.study, item, job.orders[i], _task(job.study, item))
             messages = job.study.template.messages(job.texts[p], [*turns, (fields, [])])
             sizes.append(sum(len(m["content"]) for m in messages) // 3 + 10 * len(messages))
             turns.append((fields, [{"role": "assistant", "content": "A" if item.kind != "text" and job.study.mode != "open" else "A" * 200}]))

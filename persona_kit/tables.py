@@ -258,16 +258,15 @@ def row_seeds(seed: int, *keys) -> np.ndarray:
     ndarray of uint64, shape (n,)
         n is the length of the longest key, 1 if all are scalars, 0 if there are no rows.
     """
-    columns = [[str(k)] if isinstance(k, str) or not hasattr(k, "__len__") else [str(v) for v in k] for k in keys]
+    columns = [[str(k)] if isinstance(k, str) or not hasattr(k, "__len__") else list(map(str, k)) for k in keys]
     n = max((len(c) for c in columns), default=1)
     n = 0 if n == 1 and any(len(c) == 0 for c in columns) else n
     wrong = [len(c) for c in columns if len(c) not in (1, n)]
     if wrong:
         raise ValueError(f"keys differ in length: {n} and {wrong[0]}")
-    columns = [c * n if len(c) == 1 else c for c in columns]
-    rows = zip(*columns, strict=True) if columns else [()]
-    digest = (hashlib.blake2b("\x1f".join((str(seed), *row)).encode(errors="surrogatepass"), digest_size=8).digest() for row in rows)
-    return np.frombuffer(b"".join(digest), dtype="<u8").astype(np.uint64)
+    columns = [[str(seed)] * n, *(c * n if len(c) == 1 else c for c in columns)]
+    rows = [row.encode("utf-8", "surrogatepass") for row in map("\x1f".join, zip(*columns, strict=True))]
+    return np.frombuffer(b"".join([hashlib.blake2b(row, digest_size=8).digest() for row in rows]), dtype="<u8").astype(np.uint64)
 
 # %% ../nbs/00_tables.ipynb #51aec5db
 def row_uniforms(seed: int, *keys) -> np.ndarray:

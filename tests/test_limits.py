@@ -57,6 +57,25 @@ def said(told):
 # ---- what counts
 
 
+def test_calls_in_several_threads_share_one_limit(server):
+    m = model(server, max_requests=25, concurrency=8)
+    ended = []
+
+    def some(start):
+        try:
+            m.complete(prompts(20, start), progress=False)
+        except ChatError as e:
+            ended.append(str(e))
+
+    threads = [threading.Thread(target=some, args=(100 * k,)) for k in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert m.usage["sent"] == 25 == len(server.seen(m.base_url)) and len(m.store) == 25
+    assert ended and all("max_requests 25 are sent" in e for e in ended)
+
+
 def test_each_attempt_counts(server, waits):
     m = model(server, "broken", retries=5, max_requests=4, concurrency=1)
     with pytest.raises(ChatError, match="max_requests 4 are sent"):

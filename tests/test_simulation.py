@@ -12,11 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from persona_kit.chat import ChatModel, _Call
+from persona_kit.chat import ChatModel, Request, _Call, _canonical, _resolve, _text
 from persona_kit.population import us_adults
-from persona_kit.simulation import LETTERS, aask, ask, option_order, option_probabilities, parse_choice, requests
+from persona_kit.simulation import (
+    _PERSONA, LETTERS, _Job, _opening, _openings, _Study, aask, ask, option_order, option_probabilities, parse_choice, requests,
+)
 from persona_kit.surveys import Item, Survey, presidential_election
 from persona_kit.tables import TableError, check
+from persona_kit.templates import Template, read_template, templates
 
 BALLOT = ("Joe Biden (Democrat)", "Donald Trump (Republican)")
 AGREE = ("Strongly agree", "Agree", "Neither agree nor disagree", "Disagree", "Strongly disagree")
@@ -695,10 +698,18 @@ class Fake(ChatModel):
         return Conversation(self, False)
 
 
+def whole(request):
+    "A request, also from its canonical text."
+    if isinstance(request, Request):
+        return request
+    fields = json.loads(request)
+    return Request(**{k: tuple(v) if k == "choices" and v else v for k, v in fields.items() if k != "model"})
+
+
 class Conversation(_Call):
     async def collect(self, requests, again=None):
         rows = []
-        for request in requests:
+        for request in map(whole, requests):
             self.model.seen.append(request)
             said = self.model.answer(request)
             reply = {"text": "", "status": "ok", "finish_reason": "stop", "reason": None, "logprobs": None}
@@ -980,3 +991,34 @@ def test_room_given_to_the_model_reaches_the_request():
         assert {r.max_tokens for r in requests(people, presidential_election(2020), model, **how)} == {4000}
     model = ChatModel("m", base_url="http://127.0.0.1:9/v1", store=False)
     assert {r.max_tokens for r in requests(people, presidential_election(2020), model, constrain=True)} == {64}
+
+
+WORDS = st.text(max_size=40) | st.sampled_from(["$persona", _PERSONA[:9], 'a "seed":1152921504606846976, b', "é \\ \n", "🙂 {v} %s"])
+CHOICES = Item("trust", "Trust?", TRUST[:3], [1, 2, 3], ["No answer"], paraphrases=["Do you trust?"])
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(WORDS, min_size=1, max_size=3), WORDS, st.sampled_from(["choice", "reason", "probability", "distribution", "open"]),
+       st.sampled_from(templates()), st.integers(0, 2**31), st.booleans(), st.booleans())
+def test_requests_put_together_from_pieces_are_those_made_whole(texts, words, mode, template, seed, free, embedded):
+    model = Fake(embedded=embedded)
+    model.defaults |= {"max_tokens": 300 if free else None, "seed": 5 if embedded else None}
+    survey = Survey([CHOICES, Item("other", f"Q{words}", ["a", f"b{' '.join(words.split())}", "c" * 3])])
+    how = {"mode": mode, "template": template, "seed": seed, "constrain": not free, "draws": 2}
+    study = _Study(people(len(texts), text=pd.Series(texts, dtype=object)), survey, model, **how)
+    job = _Job(study)
+    places = job.due(study.waves[0], job.talks)
+    made = [_canonical(_resolve(_opening(job, i), model.id, model.defaults)) for i in places]
+    assert [_text(model, r) for r in _openings(job, places)] == made
+    assert [json.loads(text) for text in made] == [_resolve(_opening(job, i), model.id, model.defaults) for i in places]
+
+
+def test_a_template_that_does_more_than_to_insert_the_persona_is_filled_in_the_long_way():
+    class Loud(Template):
+        def messages(self, persona, turns):
+            return super().messages(persona.upper(), turns)
+
+    loud = Loud("loud", *(getattr(read_template(), name) for name in ("before", "question", "following", "tasks")))
+    model = Fake()
+    ask(people(2, text=["ann", "bob"]), CHOICES, model, template=loud)
+    assert ["ANN" in str(r.messages) for r in model.seen] == [True, False] and "BOB" in str(model.seen[1].messages)
