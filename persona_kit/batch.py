@@ -164,7 +164,7 @@ def _read_part(known: Path, model: ChatModel) -> tuple[str, list[str], dict[str,
     model.store.put(rows.values())
     return name, list(requests), failed, unreadable, repeated
 
-
+# %% ../nbs/03b_batch.ipynb #183b1f6c
 def _counted(name: str, requests: list[str], failed: dict[str, Any], unreadable: int, repeated: int, model: ChatModel) -> dict[str, Any]:
     stored = set(model.store.get(requests))
     failed = {k: reason for k, reason in failed.items() if k not in stored}
@@ -175,7 +175,7 @@ def _counted(name: str, requests: list[str], failed: dict[str, Any], unreadable:
 def _dict(value: Any) -> dict:
     return value if isinstance(value, dict) else {}
 
-
+# %% ../nbs/03b_batch.ipynb #4b244e87
 def _read_line(text: str, requests: dict[str, dict], model: ChatModel) -> tuple[str | None, dict | str | None]:
     "The key of a line, and its row for the store or why there is none."
     try:
@@ -199,7 +199,7 @@ def _read_line(text: str, requests: dict[str, dict], model: ChatModel) -> tuple[
         return key, reply["status"]
     return key, _row(key, requests, model, reply, tokens | {"seconds": None})
 
-
+# %% ../nbs/03b_batch.ipynb #5d01035f
 def _row(key: str, requests: dict[str, dict], model: ChatModel, reply: dict, usage: dict) -> dict[str, Any]:
     return {"request_key": key, "model": model.id, "request": requests[key], "reply": reply, "usage": usage, "created": _now()}
 
@@ -269,7 +269,7 @@ def _recovered(client: Any, model: ChatModel, folder: Path, state: dict[str, dic
     _keep(folder, state)
     return True
 
-
+# %% ../nbs/03b_batch.ipynb #5a25d01e
 def _again(folder: Path, model: ChatModel) -> dict[str, dict]:
     "The state, with a new part for what a batch has left undone."
     state = _state(folder)
@@ -305,7 +305,7 @@ def _locked(folder: Path) -> Iterator[None]:
     finally:
         path.unlink(missing_ok=True)
 
-
+# %% ../nbs/03b_batch.ipynb #eac028a7
 def _break_lock(path: Path, taken: Path) -> None:
     with contextlib.suppress(FileNotFoundError):  # it was given back
         _refuse_if_alive(path, path)
@@ -324,7 +324,7 @@ def _refuse_if_alive(file: Path, path: Path) -> None:
     if _alive(text):
         raise ChatError(f"another process ({text}) works on {path.parent}; call again when it is done, or remove {path} if there is no such process")
 
-
+# %% ../nbs/03b_batch.ipynb #49425224
 def _alive(text: str) -> bool:
     number, _, host = text.partition(" ")
     if host != socket.gethostname() or not number.isdigit():

@@ -125,7 +125,7 @@ def _in_order(value: Any) -> Any:
         return {k: _in_order(value[k]) for k in sorted(value)}
     return [_in_order(v) for v in value] if isinstance(value, (list, tuple)) else value
 
-
+# %% ../nbs/03_chat.ipynb #d771c429
 def _resolve(request: Request, model: str, defaults: dict[str, Any]) -> dict[str, Any]:
     messages = cast(Sequence[dict], request.messages)
     numbers = (request.max_tokens, request.temperature, request.top_p, request.seed)
@@ -158,7 +158,7 @@ _PATIENCE = 60.0  # seconds
 class _Locked(OSError):
     "Somebody else is writing to the store."
 
-
+# %% ../nbs/03_chat.ipynb #4a7e1cca
 @contextlib.contextmanager
 def _explained(path: str) -> Iterator[None]:
     try:
@@ -290,7 +290,7 @@ def _connect(path: str) -> sqlite3.Connection:
             raise
         return db
 
-
+# %% ../nbs/03_chat.ipynb #c737d06a
 def _patiently(db: sqlite3.Connection, statement: str) -> None:
     "SQLite does not wait by itself while another process makes the same new file."
     end = time.monotonic() + _PATIENCE
@@ -326,7 +326,7 @@ def _get_now(store: _Database, keys: list[str], columns: tuple[str, ...]) -> dic
             found.update(zip((row[0] for row in rows), _all_packed(rows, names), strict=True))
     return found
 
-
+# %% ../nbs/03_chat.ipynb #e25fa48b
 def _store_get(store: _Database, keys: list[str], columns: tuple[str, ...] = _COLUMNS) -> dict[str, dict]:
     return _insist(_get_now, store, keys, columns)
 
@@ -341,7 +341,7 @@ def _line(row: dict) -> tuple:
     row = _printable(row)
     return row.get("attempt", 0), *(_canonical(row[c]) if c in _JSON else row[c] for c in _COLUMNS)
 
-
+# %% ../nbs/03_chat.ipynb #da72a427
 def _insert(db: sqlite3.Connection, lines: list[tuple]) -> int:
     "Many rows in one statement: another thread can work meanwhile."
     new, first, again = 0, [line[1:] for line in lines if not line[0]], [line for line in lines if line[0]]
@@ -369,7 +369,7 @@ def _put_now(store: _Database, lines: list[tuple]) -> int:
         store._written += new
         return new
 
-
+# %% ../nbs/03_chat.ipynb #83f0a142
 def _put_together(db: sqlite3.Connection, lines: list[tuple]) -> int:
     db.execute("BEGIN IMMEDIATE")
     try:
@@ -481,7 +481,7 @@ def _content(message: dict) -> str:
         raise _BadReply(f"content is {type(content).__name__}, not text")
     return content or ""
 
-
+# %% ../nbs/03_chat.ipynb #c19a12de
 def _first_logprobs(choice: dict) -> list[dict] | None:
     try:
         first = choice["logprobs"]["content"][0]
@@ -518,7 +518,7 @@ def _read_reply(data: Any) -> tuple[dict, dict]:
         raise _BadReply(f"a field is absent or of the wrong kind ({type(e).__name__}: {e})") from e
     return _characters({"text": str(text), "status": status, "finish_reason": finish, "logprobs": logprobs}), _read_usage(data)
 
-
+# %% ../nbs/03_chat.ipynb #a95df900
 def _read_usage(data: Any) -> dict[str, int | None]:
     "Tokens, as far as they are told."
     usage = data.get("usage") if isinstance(data, dict) else None
@@ -667,7 +667,7 @@ def _without_lengths(schema: Any) -> Any:
     limits = ("minLength", "maxLength") if schema.get("type") == "string" else ()
     return {k: _without_lengths(v) for k, v in schema.items() if k not in limits}
 
-
+# %% ../nbs/03_chat.ipynb #211d9674
 def _only(choices: list[str], embedded: bool) -> dict[str, Any]:
     if embedded:
         return {"grammar": "root ::= " + " | ".join(json.dumps(c, ensure_ascii=False) for c in choices)}
@@ -763,7 +763,7 @@ def _bar(**how: Any) -> Any:
         return import_module("tqdm.notebook").tqdm(**how)
     return tqdm(**how | {"leave": True}, file=cast(Any, _Line()), ascii=True, ncols=100, mininterval=0.5)
 
-
+# %% ../nbs/03_chat.ipynb #e5e453ad
 class _Line:
     "A file of which a notebook shows the last line."
 
@@ -889,7 +889,7 @@ class _Asked:
         if not self.batch.left:
             self.batch.done.set()
 
-
+# %% ../nbs/03_chat.ipynb #61c9847d
 @dataclass(slots=True, eq=False)
 class _Batch:
     left: int
@@ -1031,7 +1031,7 @@ def _run(coroutine: Coroutine[Any, Any, _T], call: _Call | None = None) -> _T:
         raise box["error"]
     return box["result"]
 
-
+# %% ../nbs/03_chat.ipynb #552b3add
 def _wait(box: dict[str, Any], ready: threading.Event, done: threading.Event, call: _Call | None) -> None:
     global _last_interrupt
     while not done.is_set():
@@ -1241,7 +1241,7 @@ def _check_settings(model: _Endpoint, requests_per_minute: float | None, tokens_
     if not model.id:
         raise ValueError("name must not be empty")
 
-
+# %% ../nbs/03_chat.ipynb #00ee6b97
 def _urls(model: _Endpoint) -> list[str | None]:
     return list(model.base_url) if isinstance(model.base_url, tuple) else [model.base_url]
 
@@ -1282,7 +1282,7 @@ async def _complete(call: _Call, requests: list[Request], retry: str | Collectio
     frame = pd.DataFrame({c: [row[c] for row in found] for c in _REPLY_COLUMNS}, columns=list(_REPLY_COLUMNS))
     return frame.astype({"prompt_tokens": "Int64", "completion_tokens": "Int64", "seconds": "float64", "stored": "bool"})
 
-
+# %% ../nbs/03_chat.ipynb #68db2596
 def _statuses(retry: str | Collection[str], known: Collection[str]) -> dict[str, int]:
     "How often a request may be asked anew whose reply has such a status."
     again = dict(retry) if isinstance(retry, Mapping) else dict.fromkeys([retry] if isinstance(retry, str) else retry, 1)
@@ -1321,7 +1321,7 @@ async def _collect(call: _Call, requests: Iterable[Request | str], again: Callab
     rows = found | {k: one.row for k, one in todo.items() if one.row is not None}
     return [rows.get(k) or _without_reply(model, k) for k in keys], {k for k, one in todo.items() if not one.stored}
 
-
+# %% ../nbs/03_chat.ipynb #7119d31f
 def _text(model: _Endpoint, request: Request | str) -> str:
     "All that a reply depends on, as one canonical text: what is hashed, stored and, read again, sent."
     return request if isinstance(request, str) else _canonical(_resolve(request, model.id, model.defaults))
@@ -1351,7 +1351,7 @@ def _count_in(call: _Call, keys: Sequence[str], found: dict[str, dict], todo: di
     call.progress.skip(len(used))
     call.dropped.update(name for row in used.values() if "dropped" in row["reply"] for name in row["reply"]["dropped"] or ())
 
-
+# %% ../nbs/03_chat.ipynb #7aff57a9
 async def _answers(call: _Call, batch: _Batch, todo: list[_Asked]) -> None:
     if call.engine is None:
         call.engine = asyncio.create_task(_engine(call))
@@ -1445,7 +1445,7 @@ def _client(model: _Endpoint, url: str | None) -> tuple[Any, Any]:
     del usual.headers["content-length"]
     return http, usual
 
-
+# %% ../nbs/03_chat.ipynb #14227141
 _sent = _fast_encoder(ascii_only=False)
 
 
@@ -1463,7 +1463,7 @@ async def _post(http: Any, usual: Any, body: dict) -> Any:
         raise _status_error(answer)
     return json.loads(answer.content) if "json" in answer.headers.get("content-type", "") else answer.text
 
-
+# %% ../nbs/03_chat.ipynb #305851b6
 def _status_error(answer: Any) -> Exception:
     import openai
 
@@ -1519,7 +1519,7 @@ async def _worker(call: _Call, pool: _Pool, number: int) -> None:
             asked.finish(await _arrived(call, asked, row))
             call.progress.update()
 
-
+# %% ../nbs/03_chat.ipynb #1e06a1b5
 async def _under_way(call: _Call, pool: _Pool, usual: int, asked: _Asked) -> dict | None:
     call.model._under_way += 1
     try:
@@ -1549,7 +1549,7 @@ def _found_meanwhile(call: _Call, asked: _Asked) -> dict | None:
     asked.stamp, row = stamp, _get_now(call.model.store, [asked.key], _SHORT).get(asked.key)
     return row if row is not None and row.get("attempt", 0) >= asked.attempt else None
 
-
+# %% ../nbs/03_chat.ipynb #efc29919
 async def _arrived(call: _Call, asked: _Asked, row: dict) -> dict:
     "Store a reply before it is used. Another process may have been first; then its reply is the one that counts."
     store, kept = call.model.store, row["reply"]["status"] in _KEPT
@@ -1574,7 +1574,7 @@ def _say_that_it_is_a_copy(store: ReplyStore) -> None:
     warnings.warn(f"{source} is read and never written: new replies stay in memory and are lost with it. Save them with model.store.export(path),"
                   " or give store= the name of a new .sqlite file, into which ReplyStore.load takes the old ones", stacklevel=2)
 
-
+# %% ../nbs/03_chat.ipynb #b1e2da2f
 def _rescue(call: _Call) -> None:
     "What came and could not be stored is put into a file beside the store."
     if not call.unstored:
@@ -1623,7 +1623,7 @@ async def _afforded(call: _Call, asked: _Asked) -> bool:
                            f" and the next request might cost {most:.6g}; raise max_cost to go on"))
     return False
 
-
+# %% ../nbs/03_chat.ipynb #683c87ee
 def _settled(model: _Endpoint, asked: _Asked) -> None:
     with model._pacer.lock:
         model._paying -= 1
@@ -1649,7 +1649,7 @@ def _used_up(call: _Call) -> bool:
         call.end(ChatError(f"max_requests {model.max_requests} are sent; raise it to go on"))
     return call.stop is not None
 
-
+# %% ../nbs/03_chat.ipynb #5f24fc90
 def _counted(call: _Call) -> bool:
     "Count an attempt that is about to be sent, unless the call has ended. Calls in other threads count on the same model."
     with call.model._pacer.lock:
@@ -1658,7 +1658,7 @@ def _counted(call: _Call) -> bool:
         call.model._usage["sent"] += 1
         return True
 
-
+# %% ../nbs/03_chat.ipynb #9fdccebe
 async def _within_limits(call: _Call, pool: _Pool, usual: int, asked: _Asked) -> tuple[int, dict | _Failure] | None:
     "One attempt: by whom, and what came of it; None if the call has ended."
     limited = call.model.max_cost is not None
@@ -1697,7 +1697,7 @@ async def _attempt(call: _Call, pool: _Pool, at: int, asked: _Asked) -> dict | _
     model._width = min(float(model.concurrency), model._width + 1 / model._width)
     return _answered(call, asked, reply | {"dropped": dropped} if dropped else reply, tokens, time.monotonic() - start)
 
-
+# %% ../nbs/03_chat.ipynb #132736e3
 def _left_out(whole: dict, sent: dict) -> list[str]:
     return [n for n in _OPTIONAL if n in whole and n not in sent and not (n == "max_tokens" and "max_completion_tokens" in sent)]
 
@@ -1740,7 +1740,7 @@ async def _ask(call: _Call, pool: _Pool, usual: int, asked: _Asked) -> dict | No
         attempt += 1
     return None
 
-
+# %% ../nbs/03_chat.ipynb #98a7515e
 async def _wait_and_hold(call: _Call, failure: _Failure, wait: float) -> None:
     model = call.model
     if failure.busy:

@@ -477,7 +477,7 @@ def _form(study: _Study, item: Item, order: tuple[str, ...], draw: int) -> _Form
 def _escaped(text: str) -> str:
     return json.encoder.encode_basestring_ascii(text)[1:-1]
 
-
+# %% ../nbs/06_simulation.ipynb #d841794a
 def _openings(job: _Job, places: Iterable[int]) -> Iterator[Request | str]:
     "As `_opening`, where it can be as canonical texts."
     study = job.study
@@ -490,7 +490,6 @@ def _openings(job: _Job, places: Iterable[int]) -> Iterator[Request | str]:
         if (form := study.forms.get(key := (item.item_id, job.orders[i], d))) is None:
             form = study.forms[key] = _form(study, item, job.orders[i], d)
         yield f"{shown[p].join(form[0])}{job.seeds[i]},{form[1]}"
-
 
 # %% ../nbs/06_simulation.ipynb #ad8fb1ef
 def _then(study: _Study, item: Item) -> str:
@@ -927,7 +926,7 @@ def _take(job: _Job, i: int, row: dict, before: Sequence[dict] = (), codes: Sequ
         if job.study.sequential:
             talk.turns.append(_turn(job, i, answer))
 
-
+# %% ../nbs/06_simulation.ipynb #9086feac
 def _turn(job: _Job, i: int, answer: dict[str, Any]) -> tuple[dict[str, str], list[dict[str, str]]]:
     "A question and its answer as they are remembered: the answer in the form that was asked for."
     item, study = job.rows[i][1], job.study
@@ -1047,7 +1046,7 @@ def requests(personas: pd.DataFrame, survey: Survey | Item, model: ChatModel, **
     made = _made(_Job(study))
     return [r for name, some in made if name != "coding" or study.coder is study.model for r in some]
 
-
+# %% ../nbs/06_simulation.ipynb #82d87b17
 def _made(job: _Job) -> list[tuple[str, list[Request]]]:
     "The requests by step, as far as they are known."
     if len(job.study.waves) == 1 and job.study.mode not in ("reason", "open"):
@@ -1070,7 +1069,7 @@ def _expected_steps(job: _Job) -> list[tuple[str, list[Request], int, ChatModel,
     return [(name, known.get(name, []), rows * times, study.coder if name == "coding" else study.model, 0.0 if name == "coding" else likely)
             for name, times in steps]
 
-
+# %% ../nbs/06_simulation.ipynb #eb7c682d
 def _likely(job: _Job) -> float:
     "Tokens of a prompt, by the same estimate, in a conversation in which every item was asked, over the items, for up to 20 interviews."
     sizes = []
