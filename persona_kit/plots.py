@@ -136,8 +136,8 @@ def _title(ax: Axes, text: str, size: float = 11) -> None:
     ax.set_title(_wrapped(text, max(24, int(inches * 72 / size / 0.5))), loc="left", fontsize=size, fontweight="bold")
 
 # %% ../nbs/11_plots.ipynb #c2706e80
-def _need(frame: pd.DataFrame, columns: tuple[str, ...], function: str) -> pd.DataFrame:
-    "Check that a frame has rows and columns."
+def _need(frame: pd.DataFrame, columns: tuple[str, ...], function: str, numbers: tuple[str, ...] = ()) -> pd.DataFrame:
+    "Check that a frame has rows and columns; those of `numbers` become floats."
     if not isinstance(frame, pd.DataFrame):
         raise TableError(f"{function}: expected a DataFrame, got {type(frame).__name__}")
     absent = [c for c in columns if c not in frame]
@@ -146,7 +146,7 @@ def _need(frame: pd.DataFrame, columns: tuple[str, ...], function: str) -> pd.Da
                          f"the frame has {', '.join(map(str, frame.columns)) or 'none'}")
     if frame.empty:
         raise TableError(f"{function}: the frame has no rows, so there is nothing to draw")
-    return frame.reset_index(drop=True)
+    return frame.reset_index(drop=True).assign(**{c: _numbers(frame.reset_index(drop=True), c) for c in numbers})
 
 # %% ../nbs/11_plots.ipynb #dab5fd59
 def _numbers(frame: pd.DataFrame, column: str) -> pd.Series:
@@ -156,6 +156,16 @@ def _numbers(frame: pd.DataFrame, column: str) -> pd.Series:
     except (TypeError, ValueError) as e:
         raise TableError(f"column {column!r} must be numeric to be drawn; it holds {frame[column].iloc[0]!r}") from e
     return pd.Series(np.where(np.isfinite(values), values, np.nan), frame.index)
+
+# %% ../nbs/11_plots.ipynb #fb95db77
+def _valued(frame: pd.DataFrame, value: str) -> pd.DataFrame:
+    "The frame with its values as `_value` and their intervals as `low` and `high`, missing where there are none."
+    return frame.assign(_value=_numbers(frame, value), **{c: _numbers(frame, c) if c in frame else np.nan for c in ("low", "high")})
+
+# %% ../nbs/11_plots.ipynb #d138d318
+def _strongest(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    "Rows by the size of a value, whatever its sign."
+    return frame.reindex(frame[column].abs().sort_values(ascending=False, kind="stable").index)
 
 # %% ../nbs/11_plots.ipynb #08288f6c
 def _varies(frame: pd.DataFrame) -> list[str]:
@@ -196,6 +206,15 @@ def _small_print(ax: Axes, text: str, below: float = 40) -> None:
     if text:
         ax.annotate(text, (1, 0), xycoords="axes fraction", xytext=(0, -below), textcoords="offset points",
                     ha="right", va="top", fontsize=7, color=_GREY)
+
+# %% ../nbs/11_plots.ipynb #0fd15f2f
+def _key_beside(ax: Axes, *entries, **more) -> None:
+    ax.legend(*entries, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=8, **more)
+
+# %% ../nbs/11_plots.ipynb #5723523e
+def _dots(ax: Axes, rows: pd.DataFrame, y: np.ndarray, value: str, color, marker: str, label: str) -> None:
+    ax.hlines(y, rows["low"], rows["high"], color=color, linewidth=2.2, alpha=0.6, zorder=2)
+    ax.plot(rows[value], y, linestyle="", marker=marker, markersize=6, color=color, markeredgecolor="white", label=label, zorder=3)
 
 # %% ../nbs/11_plots.ipynb #71a7fc6b
 @cache
@@ -673,8 +692,7 @@ def drift_plot(drift: pd.DataFrame, *, ax: Axes | None = None, title: str | None
     TableError
         If a column is absent or not numeric.
     """
-    drift = _need(drift, ("tier", "difference", "low", "high"), "drift_plot")
-    drift = drift.assign(**{c: _numbers(drift, c) for c in ("difference", "low", "high")})
+    drift = _need(drift, ("tier", "difference", "low", "high"), "drift_plot", ("difference", "low", "high"))
     order, who = _ordered(drift), _who(drift)
     years: list[Any] = sorted(drift["year"].dropna().unique()) if "year" in drift else [None]
     if ax is None:
@@ -683,15 +701,12 @@ def drift_plot(drift: pd.DataFrame, *, ax: Axes | None = None, title: str | None
     for j, year in enumerate(years):
         rows = drift if year is None else drift[drift["year"] == year]
         y = who[rows.index].map(order.index).to_numpy(float) + (j - (len(years) - 1) / 2) * 0.6 / len(years)
-        color = mpl.colormaps["viridis"](0.8 * j / max(1, len(years) - 1))
-        ax.hlines(y, rows["low"], rows["high"], color=color, linewidth=2.2, alpha=0.6, zorder=2)
-        ax.plot(rows["difference"], y, linestyle="", marker=_MARKERS[j % 6], markersize=6, color=color, markeredgecolor="white",
-                label=str(year), zorder=3)
+        _dots(ax, rows, y, "difference", mpl.colormaps["viridis"](0.8 * j / max(1, len(years) - 1)), _MARKERS[j % 6], str(year))
     ax.set_yticks(range(len(order)), order)
     ax.set_ylim(len(order) - 0.5, -0.5)
     _points_axis(ax, "difference")
     if len(years) > 1:
-        ax.legend(title="Election", loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=8, title_fontsize=8)
+        _key_beside(ax, title="Election", title_fontsize=8)
     _title(ax, title if title is not None else _drift_title(drift))
     _small_print(ax, _caption(drift))
     return ax
@@ -838,7 +853,7 @@ def _summary_axis(ax: Axes, measure: str, ticks: list[tuple[float, str]], years:
     key = dict(zip(labels, handles, strict=True))
     key = {k: Patch(color="#dedede") if k == "sampling noise alone" else v for k, v in key.items()}
     if key:
-        ax.legend(list(key.values()), list(key), loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=8)
+        _key_beside(ax, list(key.values()), list(key))
 
 # %% ../nbs/11_plots.ipynb #d1f60002
 def _worst(tables: dict[str, pd.DataFrame], most: int) -> list[tuple[str, str]]:
@@ -929,11 +944,6 @@ def _keys(frame: pd.DataFrame, known: tuple[str, ...]) -> tuple[list[str], pd.Se
     words = [" · ".join(_plain(v, 30).replace("_", " ") for v in row) or "all answers" for row in frame[columns].itertuples(index=False, name=None)]
     return list(dict.fromkeys(words)), pd.Series(words, frame.index, dtype=object)
 
-# %% ../nbs/11_plots.ipynb #5723523e
-def _dots(ax: Axes, rows: pd.DataFrame, y: np.ndarray, value: str, color, marker: str, label: str) -> None:
-    ax.hlines(y, rows["low"], rows["high"], color=color, linewidth=2.2, alpha=0.6, zorder=2)
-    ax.plot(rows[value], y, linestyle="", marker=marker, markersize=6, color=color, markeredgecolor="white", label=label, zorder=3)
-
 # %% ../nbs/11_plots.ipynb #6ada9d41
 def _count(word: str, number: int, of: int) -> str:
     return f"{word} {number} of {of}"
@@ -969,8 +979,7 @@ def homogenisation_plot(spread: pd.DataFrame, *, ax: Axes | None = None, title: 
     TableError
         If a column is absent or not numeric.
     """
-    frame = _need(spread, ("measure", "ratio", "low", "high"), "homogenisation_plot")
-    frame = frame.assign(**{c: _numbers(frame, c) for c in ("ratio", "low", "high")})
+    frame = _need(spread, ("measure", "ratio", "low", "high"), "homogenisation_plot", ("ratio", "low", "high"))
     order, who = _keys(frame, ("measure", "simulated", "human", "ratio", "low", "high", "n_items"))
     if ax is None:
         ax = plt.subplots(figsize=(7.6, 1.7 + 0.45 * len(order)), layout="constrained")[1]
@@ -984,7 +993,7 @@ def homogenisation_plot(spread: pd.DataFrame, *, ax: Axes | None = None, title: 
     ax.set_ylim(len(order) - 0.4, -0.6)
     _points_axis(ax, "ratio")
     ax.set_xlabel("Simulated spread ÷ human spread (below 1: too much alike)", fontsize=9)
-    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=8)
+    _key_beside(ax)
     _title(ax, title if title is not None else _spread_title(frame))
     return ax
 
@@ -1029,8 +1038,7 @@ def order_plot(effects: pd.DataFrame, *, ax: Axes | None = None, title: str | No
         If a column is absent or not numeric.
     """
     needed = ("position", "share", "expected", "expected_low", "expected_high", "low", "high")
-    frame = _need(effects, needed, "order_plot")
-    frame = frame.assign(**{c: _numbers(frame, c) for c in needed[1:]})
+    frame = _need(effects, needed, "order_plot", needed[1:])
     frame = frame.assign(low=frame["low"] + frame["expected"], high=frame["high"] + frame["expected"])
     order, who = _keys(frame, (*needed, "difference", "n", "n_fixed"))
     if ax is None:
@@ -1045,7 +1053,7 @@ def order_plot(effects: pd.DataFrame, *, ax: Axes | None = None, title: str | No
     ax.set_xlim(left=0)
     _points_axis(ax, "share")
     ax.set_xlabel("Share of answers (line: interval)", fontsize=9)
-    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=8)
+    _key_beside(ax)
     _title(ax, title if title is not None else _order_title(frame))
     return ax
 
@@ -1078,8 +1086,8 @@ def sentiment_plot(drift: pd.DataFrame, *, title: str | None = None) -> Figure:
     TableError
         If a column is absent or not numeric.
     """
-    drift = _need(drift, ("tier", "measure", "difference", "low", "high"), "sentiment_plot")
-    drift = drift.assign(**{c: _numbers(drift, c) for c in ("difference", "low", "high")}, reference=drift.get("reference", "meta"))
+    drift = _need(drift, ("tier", "measure", "difference", "low", "high"), "sentiment_plot", ("difference", "low", "high"))
+    drift = drift.assign(reference=drift.get("reference", "meta"))
     order, who, colors = _ordered(drift), _who(drift), _colors(drift["tier"])
     measures = list(drift["measure"].unique())
     across = min(len(measures), 2)
@@ -1141,12 +1149,12 @@ def words_plot(marked: pd.DataFrame, n: int = 10, *, ax: Axes | None = None, tit
     TableError, ValueError
         If a column is absent or not numeric; if n is not at least 1.
     """
-    marked = _need(marked, ("word", "group", "log_odds", "low", "high", "t", "q", "texts_first", "texts_second", "first", "second"), "words_plot")
-    marked = marked.assign(**{c: _numbers(marked, c) for c in ("log_odds", "low", "high", "t", "q")})
+    needed = ("word", "group", "log_odds", "low", "high", "t", "q", "texts_first", "texts_second", "first", "second")
+    marked = _need(marked, needed, "words_plot", ("log_odds", "low", "high", "t", "q"))
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n!r}")
     names = [str(marked[c].iloc[0]) for c in ("first", "second")]
-    best = marked.reindex(marked["t"].abs().sort_values(ascending=False, kind="stable").index)
+    best = _strongest(marked, "t")
     rows = pd.concat([best[best["group"] == name].head(n)[::step] for name, step in zip(names, (1, -1), strict=True)], ignore_index=True)
     ax = plt.subplots(figsize=(7.2, 1.5 + 0.21 * len(rows)), layout="constrained")[1] if ax is None else ax
     reach = 1.25 * float(rows["log_odds"].abs().max() or 1)
@@ -1227,7 +1235,7 @@ def word_cloud(words: pd.Series | list, n: int = 60, *, exclude: tuple[str, ...]
 def _attribution_title(rows: pd.DataFrame, level: float) -> str:
     "How many of the things left out move the answers, and which most."
     held = rows[rows["p_adjusted"] < level]
-    names = list(dict.fromkeys(held.reindex(held["effect"].abs().sort_values(ascending=False, kind="stable").index)["removed"]))
+    names = list(dict.fromkeys(_strongest(held, "effect")["removed"]))
     total = rows["removed"].nunique()
     if not names:
         return f"None of {total} moves the answers beyond chance"
@@ -1259,11 +1267,10 @@ def attribution_plot(effects: pd.DataFrame, n: int = 15, *, level: float = 0.05,
     TableError, ValueError
         If a column is absent or not numeric; if n is not at least 1.
     """
-    frame = _need(effects, ("removed", "effect", "low", "high", "p_adjusted"), "attribution_plot")
-    frame = frame.assign(**{c: _numbers(frame, c) for c in ("effect", "low", "high", "p_adjusted")})
+    frame = _need(effects, ("removed", "effect", "low", "high", "p_adjusted"), "attribution_plot", ("effect", "low", "high", "p_adjusted"))
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n!r}")
-    rows = frame.reindex(frame["effect"].abs().sort_values(ascending=False, kind="stable").index).head(n).reset_index(drop=True)
+    rows = _strongest(frame, "effect").head(n).reset_index(drop=True)
     told = [c for c in ("removed", "topic", "item_id", "option") if c in rows and (c == "removed" or frame[c].nunique(dropna=False) > 1)]
     names = [" · ".join(_plain(v, 30).replace("_", " ") for v in row if not pd.isna(v)) for row in rows[told].itertuples(index=False, name=None)]
     ax = plt.subplots(figsize=(7.2, 1.6 + 0.32 * len(rows)), layout="constrained")[1] if ax is None else ax
@@ -1290,9 +1297,7 @@ def _specifications(table: pd.DataFrame, value: str, factors: list[str] | None) 
             raise TableError("specification_plot: name the factors; only in a table that grid returned are they known")
         named = known[known.index("cell") + 1:known.index("status")]
         factors = [f for f in named if frame[f].astype(str).nunique() > 1] or named     # what was the same in all cells is no choice
-    frame = _need(frame, tuple(factors), "specification_plot")
-    ends = {c: _numbers(frame, c) if c in frame else np.nan for c in ("low", "high")}
-    frame = frame.assign(_value=_numbers(frame, value), **ends)
+    frame = _valued(_need(frame, tuple(factors), "specification_plot"), value)
     there = frame.dropna(subset=["_value"]).sort_values("_value", kind="stable", ignore_index=True)
     return there, list(factors), len(frame) - len(there)
 
@@ -1403,8 +1408,7 @@ def cross_plot(table: pd.DataFrame, value: str = "alignment", *, rows: str = "ge
     if frame.duplicated([rows, columns]).any():
         twice = frame[frame.duplicated([rows, columns])].iloc[0]
         raise TableError(f"cross_plot: {rows} {twice[rows]!r} with {columns} {twice[columns]!r} stands twice")
-    ends = {c: _numbers(frame, c) if c in frame else np.nan for c in ("low", "high")}
-    frame = frame.assign(_value=_numbers(frame, value), **ends)
+    frame = _valued(frame, value)
     down, across = [*dict.fromkeys(frame[rows])], [*dict.fromkeys(frame[columns])]
     if ax is None:
         ax = plt.subplots(figsize=(3.2 + 1.5 * len(across), 1.8 + 0.8 * len(down)), layout="constrained")[1]
