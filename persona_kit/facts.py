@@ -35,7 +35,7 @@ def contradictions(text: str, person: dict) -> list[str]:
             found += [f"{name.split('_')[0]}: {words.strip()!r}, but the census says {fact}" for words in misfits(text, fact)]
     return list(dict.fromkeys(found))
 
-
+# %% ../nbs/04b_facts.ipynb #1a4545b6
 _READERS: dict[str, Callable] = {}
 
 
@@ -73,7 +73,7 @@ _PERHAPS_AGED = (rf"{_AM} (?:now |only |just |already |about |almost |nearly |ov
                  rf"^\W*(?:[\w'’]+,? ){{1,4}}{_N}(?=\s*[,.:])")  # the second: a portrait's first words
 _DECADES = {"teens": 10, **{w[:-1] + "ies": n for w, n in _TENS.items()}, **{f"{n}s": n for n in _TENS.values()}}
 
-
+# %% ../nbs/04b_facts.ipynb #8319438a
 def _numbers(text: str, age: int) -> Iterator[str]:
     said = [(m, _years(m[1])) for pattern in _AGED for m in _words(pattern, text)]
     said += [(m, n) for pattern in _PERHAPS_AGED for m in re.finditer(rf"(?:\b|(?=\W)){pattern}", text, flags=re.I) if (n := _years(m[1])) >= 13]
@@ -129,6 +129,8 @@ _NOUNS = {"Male": "man|guy|gentleman|lad|boy|fellow|dude|father|dad|daddy|papa|h
 _OF_MANY = {"Male": r"(?:one of|we|us|like other|fellow) (?:the |those |many |few )?(?:[\w-]+ )?(?:men|guys|fathers|dads|husbands|brothers)|my (?:prostate|beard)",
             "Female": r"(?:one of|we|us|like other|fellow) (?:the |those |many |few )?(?:[\w-]+ )?(?:women|girls|ladies|mothers|moms|wives|sisters)"
                       r"|pregnan\w+|(?:gave|giving) birth|maternity leave|breastfe\w+|my menopause"}
+
+# %% ../nbs/04b_facts.ipynb #f71ef14c
 _PRONOUNS = {"Male": "he|him|his|himself", "Female": "she|hers?|herself"}
 _NO_VERB = r"(?:(?!(?:am|is|was|are|were|be|being|become|became|as|I)\b)[\w'’-]+,? ){0,4}"
 _ONESELF = r"(?<!\bbe )(?<!\bam )(?<!['’]m )(?<!being )(?<!\bas )(?<!\bwas )(?<!become )(?<!became )"
@@ -170,6 +172,8 @@ _CITIES = {"AK": "Anchorage|Fairbanks|Juneau", "AL": "Birmingham|Montgomery|Mobi
            "RI": "Providence", "SC": "Charleston|Columbia", "SD": "Sioux Falls", "TN": "Nashville|Memphis|Knoxville",
            "TX": "Houston|Dallas|Austin|San Antonio|El Paso|Fort Worth|(?:the )?Lone Star State", "UT": "Salt Lake City|Provo", "VA": "Richmond|Norfolk",
            "VT": "Burlington|Montpelier", "WA": "Seattle|Tacoma|Spokane", "WI": "Milwaukee|Madison", "WV": "Charleston", "WY": "Cheyenne"}
+
+# %% ../nbs/04b_facts.ipynb #cdb5b536
 _PEOPLE = {"AK": "Alaskan", "AL": "Alabam(?:i)?an", "AZ": "Arizonan", "CA": "Californian|Angeleno", "CO": "Coloradan", "FL": "Floridian", "GA": "Georgian", "HI": "Hawaiian",
            "IL": "Chicagoan|Illinoisan", "IN": "Hoosier", "IA": "Iowan", "KS": "Kansan", "KY": "Kentuckian", "LA": "Louisianan|Cajun", "ME": "Mainer", "MA": "Bostonian",
            "MI": "Michigander", "MN": "Minnesotan", "MO": "Missourian", "MT": "Montanan", "NE": "Nebraskan", "NY": "New Yorker", "NC": "North Carolinian", "OH": "Ohioan",
@@ -182,12 +186,16 @@ _REGIONS = {"Midwest(?:ern|erner)?|Heartland": "OH IN IL MI WI MN IA MO ND SD NE
             "East Coast": "ME NH MA RI CT NY NJ DE MD VA NC SC GA FL DC PA", "Great Plains": "ND SD NE KS OK TX MT WY CO",
             "(?:American |the )South|Southern(?:er)?": "AL AR DE DC FL GA KY LA MD MS NC OK SC TN TX VA WV MO", "Appalachian?": "WV KY TN VA NC PA OH GA AL MD NY",
             "Rocky Mountains?|Rockies": "CO WY MT ID UT NM", "Arctic": "AK", "(?:American |the )West|Wild West": "CA OR WA NV AZ UT ID MT WY CO NM AK HI"}
+
+# %% ../nbs/04b_facts.ipynb #1c7c8492
 _ABROAD = ("Canad\\w+|Toronto|Mexico(?! City)|England|London|UK|United Kingdom|Britain|Scotland|Ireland|France|Paris|Germany|Berlin|Spain|Italy|Rome|Japan|Tokyo|China|India|Brazil"
            "|Africa|Australia|Europe|Asia|Amsterdam|Korea|Vietnam|Philippines|Cuba|Haiti|El Salvador|Guatemala|Russia|Poland|Nigeria|Pakistan|Puerto Rico")
 _FILL = (r"(?: (?:the|a|downtown|central|northern|southern|eastern|western|rural|urban|beautiful|small|vibrant|great|sunny|bustling|quiet|little|big|my|hometown|home|old"
          r"|historic|both|heart|of|state|city|town|village|suburbs?|outskirts|area|streets|community|county|region|country|island|land))*")
 _WHERE = (rf"\b(?:in|from|near|around|across|throughout|outside|(?:city|town|state|suburbs?|outskirts|heart|streets|native|resident|people) of"
           rf"|(?:moved?|moving|travel\w*|trips?|went|return\w*|relocat\w+|back|home)(?: back)? to|visit\w*|left|call){_FILL} ((?:(?:St|Mt|Ft)\. )?[A-Z][\w'’-]*(?: [A-Z][\w'’-]*)*)")
+
+# %% ../nbs/04b_facts.ipynb #7b4dce89
 _NO_PLACE = re.compile(r"(?:I|I['’]\w+|U|University|State"
                        r"|(?:\w+ )*(?:Science|Management|Work|Policy|Studies|Arts?|Engineering|Business|Education|Sustainability|Pathology)"
                        r"|God|Jesus|Christ\w*|Lord|Heaven|Christmas|Thanksgiving|Easter|Sundays?|(?:Mon|Tues|Wednes|Thurs|Fri|Satur)days?|January|February|March|April|May|June|July"
@@ -235,6 +243,8 @@ _ORIGINS = (
     ("mixed[- ]race|biracial|multiracial|mixed (?:heritage|background|blood)|multi-?ethnic", {_MIXED, _HISPANIC}),
     ("(?:wo)?m[ae]n of colou?r|(?:person|people) of colou?r|minority|minorities", {"Black", "Asian", _HISPANIC, _NATIVE, _PACIFIC, _MIXED, _OTHER}),
 )
+
+# %% ../nbs/04b_facts.ipynb #6da3d0a0
 _NO_ORIGIN = (r"(?! (?:belt|tie|coffee|and white|box|hole|sheep|market|swan|eyes|hair|dress|shirt|noise|lie|wine|collar|house|water|board|bean|food|restaurant|cuisine|language|literature"
               r"|teacher|class|muffin|shepherd|bulldog|ocean|sea|eye|cat|dog|toast|fries|War)|[- ](?:haired|collar))")
 _ORIGIN = re.compile(rf"\b(?:{'|'.join(words for words, _ in _ORIGINS)})\b{_NO_ORIGIN}", re.I)
@@ -265,7 +275,7 @@ _SCHOOLING = (  # words, least and most level
     (r"never (?:went to|attended|set foot in) (?:a )?(?:college|university)", 0, 2),
 )
 
-
+# %% ../nbs/04b_facts.ipynb #e392e7fa
 @_reads("education")
 def _schools(text: str, education) -> Iterator[str]:
     if education in _LEVELS:
@@ -279,7 +289,7 @@ _NAMED = re.compile(rf"\b(?:[Mm]y (?:full |first )?name(?:['’]s| is)|[Cc]all m
                     r"|(?:[Ww]oman|[Mm]an|[Gg]uy|[Gg]irl|[Bb]oy|[Pp]erson) named)\b"
                     rf"|\bI(?: am|['’]m),? (?!{_GROUP})(?:(?:Dr|Mrs?|Ms)\.? )?[A-Z][a-z]+\b|^\W*[Nn]ame:")
 
-
+# %% ../nbs/04b_facts.ipynb #0cf98baa
 def not_oneself(text: str) -> str:
     """Why a text does not read as somebody's own words.
 

@@ -63,6 +63,8 @@ _SOC = {code: i for i, code in enumerate(("11", "13", "15", "17", "19", "21", "2
 _NAICS = {**dict.fromkeys(("11", "21"), 0), "23": 1, **dict.fromkeys(("31", "32", "33", "3M"), 2), "42": 3, **dict.fromkeys(("44", "45", "4M"), 4),
           **dict.fromkeys(("48", "49", "22"), 5), "51": 6, **dict.fromkeys(("52", "53"), 7), **dict.fromkeys(("54", "55", "56"), 8), **dict.fromkeys(("61", "62"), 9),
           **dict.fromkeys(("71", "72"), 10), "81": 11, "92": 12}
+
+# %% ../nbs/01c_pums.ipynb #d6a5eafa
 _FIPS = {1: "AL", 2: "AK", 4: "AZ", 5: "AR", 6: "CA", 8: "CO", 9: "CT", 10: "DE", 11: "DC", 12: "FL", 13: "GA", 15: "HI", 16: "ID", 17: "IL", 18: "IN", 19: "IA", 20: "KS",
          21: "KY", 22: "LA", 23: "ME", 24: "MD", 25: "MA", 26: "MI", 27: "MN", 28: "MS", 29: "MO", 30: "MT", 31: "NE", 32: "NV", 33: "NH", 34: "NJ", 35: "NM", 36: "NY",
          37: "NC", 38: "ND", 39: "OH", 40: "OK", 41: "OR", 42: "PA", 44: "RI", 45: "SC", 46: "SD", 47: "TN", 48: "TX", 49: "UT", 50: "VT", 51: "VA", 53: "WA", 54: "WV",
@@ -106,6 +108,16 @@ def _codes(raw: pd.DataFrame, prices: float = 1.0) -> pd.DataFrame:
     out = pd.DataFrame({"weight": num["PWGTP"], "sex": num["SEX"] - 1, "age": num["AGEP"], "age_group": _band(num["AGEP"], [18, 20, 25, 30, 35, 45, 55, 65, 75, 85])})
     race = num["RAC1P"].map({1: 0, 2: 1, 3: 2, 4: 2, 5: 2, 6: 3, 7: 4, 8: 5, 9: 6})
     out = out.assign(race=race, race_ethnicity=race.where(num["HISP"] <= 1, 7), education=_band(num["SCHL"].fillna(0), [0, 12, 16, 18, 20, 21, 22]))
+    live = _households(num, thousand) if {"RELP", "RELSHIPP"} & set(num) else None
+    _add_origin(out, num)
+    _add_family(out, num, live)
+    _add_work(out, num, text)
+    _add_amounts(out, num, thousand, live)
+    return out[num["AGEP"] >= 18].astype({c: int for c in out if c != "weight"})
+
+# %% ../nbs/01c_pums.ipynb #7d055ffa
+def _add_origin(out: pd.DataFrame, num: pd.DataFrame) -> None:
+    "Citizenship, birth and language."
     if {"CIT", "POBP"} <= set(num):
         place = num["ST" if "ST" in num else "STATE"] if {"ST", "STATE"} & set(num) else pd.Series(np.nan, index=num.index)
         out["citizenship"] = np.select([num["CIT"] == 5, num["CIT"] == 4, num["CIT"].isin([2, 3]), num["POBP"] == place], [4, 3, 2, 0], 1)
@@ -117,34 +129,33 @@ def _codes(raw: pd.DataFrame, prices: float = 1.0) -> pd.DataFrame:
         new = np.select([lan == 1200, lan < 1565, lan.between(1690, 3999)], [1, 2, 3], 4)
         out["language_at_home"] = np.where(num["LANX"] == 1, np.where(lan >= 1000, new, old), 0)
         out["english"] = np.where(num["LANX"] == 1, num["ENG"].fillna(1), 0)
-    live = _households(num, thousand) if {"RELP", "RELSHIPP"} & set(num) else None
+
+# %% ../nbs/01c_pums.ipynb #6f57550e
+def _add_family(out: pd.DataFrame, num: pd.DataFrame, live: pd.DataFrame | None) -> None:
+    "The household, and whether spouses live in the same one."
     if live is not None:
-        out = out.join(live[["household_relationship", "household_type", "children_at_home"]])
+        for name in ("household_relationship", "household_type", "children_at_home"):
+            out[name] = live[name]
     if "MAR" in num:
-        together = (live["relation"].eq(1) | (live["relation"].eq(0) & live["spouse"])) if live is not None else True
-        out["marital_status"] = num["MAR"].map({2: 3, 3: 4, 4: 2, 5: 5}).fillna(0).where(num["MAR"] != 1, np.where(together, 0, 1))
+        out["marital_status"] = num["MAR"].map({1: 0, 2: 3, 3: 4, 4: 2, 5: 5}).fillna(0)
+        if live is not None:
+            apart = ~(live["relation"].eq(1) | (live["relation"].eq(0) & live["spouse"]))
+            out["marital_status"] = out["marital_status"].mask(num["MAR"].eq(1) & apart, 1)
+
+# %% ../nbs/01c_pums.ipynb #c408244f
+def _add_work(out: pd.DataFrame, num: pd.DataFrame, text: dict[str, pd.Series]) -> None:
+    "Employment, service and disability."
     if "ESR" in num:
         out["employment_status"] = num["ESR"].map({1: 0, 2: 0, 3: 1, 4: 2, 5: 2, 6: 3}).fillna(3)
-        _add_work(out, num, text)
+        _add_job(out, num, text)
     if "MIL" in num:
         served = num["MIL"].isin([2, 3]) if (num["MIL"] == 5).any() else num["MIL"] == 2
         out["veteran"] = served & (out.get("employment_status", pd.Series(0, index=out.index)) != 2)
     if "DIS" in num:
         out["disability"] = num["DIS"] == 1
-    if "PERNP" in num:
-        own = num["PERNP"].fillna(0)
-        out["earnings"] = np.where(own == 0, 0, np.maximum(_band(own * thousand, EARNED_FROM), 1))
-        if "WKHP" in num and {"WKW", "WKWN"} & set(num):
-            year = (num["WKW"] == 1) if "WKW" in num else (num["WKWN"] >= 50)
-            out["work_past_year"] = np.where(own == 0, 0, np.where(year & (num["WKHP"] >= 35), 1, 2))
-    if live is not None and "PINCP" in num:
-        out["household_income"] = np.where(live["household_relationship"] == 10, -1, np.searchsorted(INCOME_TO, live["income"], side="right"))
-    if {"PRIVCOV", "PUBCOV"} <= set(num):
-        out["health_insurance"] = np.select([(num["PRIVCOV"] == 1) & (num["PUBCOV"] == 1), num["PRIVCOV"] == 1, num["PUBCOV"] == 1], [2, 0, 1], 3)
-    return out[num["AGEP"] >= 18].astype({c: int for c in out if c != "weight"})
 
-# %% ../nbs/01c_pums.ipynb #7d055ffa
-def _add_work(out: pd.DataFrame, num: pd.DataFrame, text: dict[str, pd.Series]) -> None:
+# %% ../nbs/01c_pums.ipynb #d9d00ae7
+def _add_job(out: pd.DataFrame, num: pd.DataFrame, text: dict[str, pd.Series]) -> None:
     "Occupation, class and industry of the employed."
     works = out["employment_status"] == 0
     if "SOCP" in text:
@@ -155,6 +166,20 @@ def _add_work(out: pd.DataFrame, num: pd.DataFrame, text: dict[str, pd.Series]) 
         out["class_of_worker"] = num["COW"].map({1: 0, 2: 0, 3: 1, 4: 1, 5: 1, 6: 2, 7: 0, 8: 3}).fillna(-1).where(works, -1)
     if "NAICSP" in text:
         out["industry"] = text["NAICSP"].str[:2].map(_NAICS).fillna(-1).where(works, -1)
+
+# %% ../nbs/01c_pums.ipynb #9739cf14
+def _add_amounts(out: pd.DataFrame, num: pd.DataFrame, thousand: pd.Series, live: pd.DataFrame | None) -> None:
+    "Earnings and the year's work, the household's income, insurance."
+    if "PERNP" in num:
+        own = num["PERNP"].fillna(0)
+        out["earnings"] = np.where(own == 0, 0, np.maximum(_band(own * thousand, EARNED_FROM), 1))
+        if "WKHP" in num and {"WKW", "WKWN"} & set(num):
+            year = (num["WKW"] == 1) if "WKW" in num else (num["WKWN"] >= 50)
+            out["work_past_year"] = np.where(own == 0, 0, np.where(year & (num["WKHP"] >= 35), 1, 2))
+    if live is not None and "PINCP" in num:
+        out["household_income"] = np.where(live["household_relationship"] == 10, -1, np.searchsorted(INCOME_TO, live["income"], side="right"))
+    if {"PRIVCOV", "PUBCOV"} <= set(num):
+        out["health_insurance"] = np.select([(num["PRIVCOV"] == 1) & (num["PUBCOV"] == 1), num["PRIVCOV"] == 1, num["PUBCOV"] == 1], [2, 0, 1], 3)
 
 # %% ../nbs/01c_pums.ipynb #c8aeded5
 def read_pums(persons: str | os.PathLike | Sequence[str | os.PathLike] | pd.DataFrame, *, prices: float = 1.0) -> pd.DataFrame:
@@ -204,24 +229,24 @@ def _checked(raw: pd.DataFrame, file: str) -> pd.Series:
     absent = [c for c in _NEEDED if c not in raw]
     if absent or not {"ST", "STATE"} & set(raw):
         raise ValueError(f"{file}: no column {', '.join(absent or ['ST'])}; a person file of the ACS PUMS has it (households are in another file)")
-    place = pd.to_numeric(raw["ST" if "ST" in raw else "STATE"], errors="coerce")
-    unknown = ~place.isin(list(_FIPS))
-    if unknown.any():
-        row = int(np.argmax(unknown))
-        raise ValueError(f"{file}, row {row}: {raw['ST' if 'ST' in raw else 'STATE'].iloc[row]} is the code of no state (72 is Puerto Rico, which is not covered)")
+    state = "ST" if "ST" in raw else "STATE"
+    place = pd.to_numeric(raw[state], errors="coerce")
+    _refuse(~place.isin(list(_FIPS)), raw[state], file, "{} is the code of no state (72 is Puerto Rico, which is not covered)")
     for column, valid in {"SEX": (1, 2), "RAC1P": range(1, 10), "MAR": range(1, 6), "ESR": range(1, 7), "CIT": range(1, 6)}.items():
         if column in raw:
             values = pd.to_numeric(raw[column], errors="coerce")
             wrong = ~values.isin(list(valid)) & (values.notna() | (column in ("SEX", "RAC1P")))
-            if wrong.any():
-                row = int(np.argmax(wrong))
-                raise ValueError(f"{file}, row {row}: {column} {raw[column].iloc[row]} is no code of the data dictionary ({valid[0]} to {valid[-1]})")
+            _refuse(wrong, raw[column], file, f"{column} {{}} is no code of the data dictionary ({valid[0]} to {valid[-1]})")
     for column in ("AGEP", "PWGTP"):
-        wrong = ~(pd.to_numeric(raw[column], errors="coerce") >= 0)
-        if wrong.any():
-            row = int(np.argmax(wrong))
-            raise ValueError(f"{file}, row {row}: {column} must be a number ≥ 0, not {raw[column].iloc[row]}")
+        _refuse(~(pd.to_numeric(raw[column], errors="coerce") >= 0), raw[column], file, f"{column} must be a number ≥ 0, not {{}}")
     return place
+
+# %% ../nbs/01c_pums.ipynb #00c071ae
+def _refuse(wrong: pd.Series, values: pd.Series, file: str, what: str) -> None:
+    "An error that names the first row in which something is wrong."
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(f"{file}, row {row}: {what.format(values.iloc[row])}")
 
 # %% ../nbs/01c_pums.ipynb #a37456e9
 def _labelled(raw: pd.DataFrame, prices: float, file: str) -> pd.DataFrame:

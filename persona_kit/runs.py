@@ -953,9 +953,12 @@ def main(argv: list[str] | None = None) -> int:
             return _grid(arguments)
         else:
             print(_summary(run(arguments.experiment, _given(arguments), out=arguments.out)))
+        sys.stdout.flush()
     except (ValueError, FileNotFoundError) as e:
         print(f"persona-kit: {e}", file=sys.stderr)
         return 2
+    except BrokenPipeError:      # of `persona-kit list | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     except (RunError, OSError, ModuleNotFoundError) as e:
         print(f"persona-kit: {e}", file=sys.stderr)
         return 1

@@ -30,18 +30,16 @@ class Item:
 
     Parameters
     ----------
-    item_id : str
-    text : str
+    item_id, text : str
     options : sequence of str
         At least two, all different; their canonical order. None for a number or a text.
     values : sequence of float, optional
         One number per option if the options are ordinal; strictly monotone.
     refusals : sequence of str, optional
         Further options that count as no answer; always shown last.
-    topic : str, optional
     kind : {"single", "multiple", "number", "text"}
-    battery : str, optional
-        Name that the items of one battery share; see `battery`.
+    topic, battery : str, optional
+        What items have in common: their subject, and the battery that they were made by (`battery`).
     ask_if : Rule, dict, list of dicts, or their JSON text, optional
         When it is asked, given earlier answers; see `Rule`.
     exclusive, at_most : sequence of str, int; optional
@@ -76,8 +74,7 @@ class Item:
     paraphrases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _settle(self)
-        _check_item(self)
+        _check_item(_settled(self))
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -91,18 +88,26 @@ class Item:
 
     def worded(self, wording: int = 0) -> str:
         "The question's text (0), or its first, second, … paraphrase; a ValueError if there are not so many."
-        known = (self.text, *self.paraphrases)
-        if isinstance(wording, bool) or not isinstance(wording, Integral) or not 0 <= wording < len(known):
-            raise ValueError(f"item {self.item_id!r} has wordings 0 to {len(known) - 1}, got {wording!r}; add paraphrases to it, or leave it out")
-        return known[wording]
+        return _wording(self, wording)
 
     def __repr__(self) -> str:
-        said = {f.name: getattr(self, f.name) for f in fields(self) if f.default is MISSING or getattr(self, f.name) != f.default}
-        return f"Item({', '.join(f'{k}={v!r}' for k, v in said.items())})"
+        return f"Item({', '.join(f'{name}={value!r}' for name, value in _said(self).items())})"
+
+# %% ../nbs/02_surveys.ipynb #1bcee036
+def _wording(item: Item, wording: int) -> str:
+    known = (item.text, *item.paraphrases)
+    if isinstance(wording, bool) or not isinstance(wording, Integral) or not 0 <= wording < len(known):
+        raise ValueError(f"item {item.item_id!r} has wordings 0 to {len(known) - 1}, got {wording!r}; add paraphrases to it, or leave it out")
+    return known[wording]
+
+
+def _said(item: Item) -> dict[str, Any]:
+    "The fields that differ from their defaults."
+    return {f.name: getattr(item, f.name) for f in fields(item) if f.default is MISSING or getattr(item, f.name) != f.default}
 
 # %% ../nbs/02_surveys.ipynb #211ba5d4
-def _settle(item: Item) -> None:
-    "Lists become tuples, numbers floats, rules Rules."
+def _settled(item: Item) -> Item:
+    "The item itself, with lists made tuples, numbers floats, rules Rules."
     for name in ("options", "refusals", "exclusive", "directions", "paraphrases"):
         value = getattr(item, name)
         if isinstance(value, str) or not isinstance(value, Iterable):
@@ -118,6 +123,7 @@ def _settle(item: Item) -> None:
             object.__setattr__(item, "ask_if", Rule.read(item.ask_if))
         except ValueError as e:
             raise ValueError(f"item {item.item_id!r}: {e}") from None
+    return item
 
 # %% ../nbs/02_surveys.ipynb #e5bbd1d8
 def _numbers(item: Item) -> tuple[float, ...]:

@@ -73,7 +73,7 @@ def _filled(text: str, **fields: str) -> str:
 def _without_options(text: str) -> str:
     return re.sub(r"\$options\n?", "", text)
 
-
+# %% ../nbs/05c_templates.ipynb #5205b93e
 def _limit(item: Item) -> str:
     "What an item allows, as the end of a sentence."
     low, high = (None if b is None else f"{b:,g}" if abs(b) < 1e5 else f"{b:,.0f}" for b in (item.minimum, item.maximum))
@@ -99,7 +99,7 @@ def _parts(text: str, where: str) -> list[tuple[str, str]]:
 def _tasks() -> dict[str, str]:
     return dict(_parts(data_path("prompts/asking/tasks.txt").read_text(encoding="utf-8"), "tasks.txt"))
 
-
+# %% ../nbs/05c_templates.ipynb #a3b8da47
 def _made(name: str, parts: Sequence[tuple[str, str]], where: str) -> Template:
     messages = [(role, text) for role, text in parts if role in ("system", "user", "assistant")]
     own = {role: text for role, text in parts if role in _tasks()}
@@ -131,7 +131,7 @@ def templates() -> list[str]:
     "The names of the templates that ship."
     return ["default", *sorted(p.stem for p in data_path("prompts/asking").glob("*.txt") if p.stem != "tasks")]
 
-
+# %% ../nbs/05c_templates.ipynb #7128719b
 def read_template(template: "str | os.PathLike | Template" = "default") -> Template:
     """Read a template.
 

@@ -1,7 +1,10 @@
 """Figures: edges and titles that the notebook does not show."""
 
+import base64
+import io
 import itertools
 import json
+import textwrap
 
 import matplotlib as mpl
 
@@ -12,15 +15,19 @@ import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from persona_kit.plots import (
-    attribution_plot,
     TIER_COLORS,
+    _palette_png,
+    _wrapped,
+    attribution_plot,
     cross_plot,
     diagnostics_plot,
     drift_plot,
     forecast_plot,
     homogenisation_plot,
+    light_figures,
     order_plot,
     sentiment_plot,
     specification_plot,
@@ -451,3 +458,43 @@ def test_a_cross_shows_value_and_interval_of_each_pair():
         cross_plot(pd.concat([pairs, pairs]))
     with pytest.raises(ValueError, match="simulator"):
         cross_plot(pairs.drop(columns="simulator"))
+
+
+def test_a_palette_keeps_the_picture_and_takes_half_the_bytes_at_most():
+    from IPython.core.pylabtools import print_figure
+
+    figure = state_maps(a_forecast())
+    full, light = print_figure(figure), base64.b64decode(_palette_png(figure, 256))
+    before, after = (Image.open(io.BytesIO(data)) for data in (full, light))
+    off = np.abs(np.asarray(before.convert("RGB"), float) - np.asarray(after.convert("RGB"), float))
+    assert after.mode == "P" and before.size == after.size and len(light) < len(full) / 2
+    assert off.mean() < 2 and np.quantile(off, 0.99) < 20        # of 255
+    assert base64.b64decode(_palette_png(figure, 256)) == light
+
+
+def test_a_transparent_or_an_empty_figure_is_left_as_it_is():
+    figure, ax = plt.subplots(figsize=(2, 1))
+    figure.patch.set_alpha(0.0)
+    ax.patch.set_alpha(0.0)
+    assert Image.open(io.BytesIO(base64.b64decode(_palette_png(figure, 16)))).mode == "RGBA"
+    assert _palette_png(plt.figure(), 16) is None
+
+
+@pytest.mark.parametrize("wrong", [{"colors": 1}, {"colors": 257}, {"dpi": 0}, {"dpi": float("nan")}])
+def test_a_palette_or_resolution_that_cannot_be_is_refused(wrong):
+    with pytest.raises(ValueError, match="dpi must be at least 10 and colors from 2 to 256"):
+        light_figures(**wrong)
+
+
+def test_outside_a_notebook_only_the_resolution_changes():
+    with mpl.rc_context():
+        light_figures(dpi=50)
+        assert plt.figure(figsize=(2, 1)).dpi == 50
+
+
+@pytest.mark.parametrize("text", ["one two three four five six seven", "a", "", "one line\nand a longer one after it", "x" * 40 + " y"])
+def test_titles_break_into_as_few_lines_as_before_and_even_ones(text):
+    lines, plain = _wrapped(text, 20).split("\n"), [part for line in text.splitlines() for part in textwrap.wrap(line, 20)]
+    assert len(lines) == max(1, len(plain)) and " ".join(lines).split() == text.split() or "x" * 20 in text
+    assert max(map(len, lines)) <= 20
+    assert _wrapped("Off by 17.8 points to 19.6 on average; previous election 2.5", 57).split("\n")[1] not in ("2.5", "election 2.5")

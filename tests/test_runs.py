@@ -501,3 +501,12 @@ def test_version_and_summary(tmp_path, capsys):
     assert main(["run", str(source), "--out", str(tmp_path / "runs")]) == 0
     out = capsys.readouterr().out
     assert out.startswith("all is well\n") and out.strip().endswith("report.html")
+
+
+@pytest.mark.parametrize("words", [["list"], ["params", "opinion_survey"]])
+def test_a_reader_that_has_seen_enough_is_no_error(words):
+    command = [sys.executable, "-c", "import sys; from persona_kit.runs import main; sys.exit(main(sys.argv[1:]))", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
