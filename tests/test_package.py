@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -123,3 +124,13 @@ def test_the_command_works_and_says_what_a_run_needs(python, tmp_path):
             and "Traceback" not in ran.stderr
             and not list(tmp_path.iterdir())
         )
+
+
+def test_the_readme_lists_every_module_and_links_to_files_that_are_there():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \[\w+\]\(nbs/(\w+)\.ipynb\) \| `(\w+)` \|", text, flags=re.M)
+    notebooks = sorted(p.stem for p in (ROOT / "nbs").glob("[0-9]*.ipynb"))
+    assert [name for name, _ in rows] == notebooks
+    assert [module for _, module in rows] == [name.partition("_")[2] for name in notebooks]
+    links = re.findall(r"\]\((?!https?:|#)([^)]+)\)", text)
+    assert [link for link in links if not (ROOT / link).exists()] == [] and len(links) > len(rows)
