@@ -604,7 +604,8 @@ def _averaged(r: _Settings, item: Item, seen: Item, text: str, shuffle: bool, mo
     place = [labels.index(o.strip()) for o in _answers(item)]
     steps = {name: shares[place] for name, shares in _steps(r, seen, text).items()}
     firsts, when_first = _firsts(item, shuffle, mode), np.full(len(place), np.nan)
-    shown = np.array([_said(r, item, _when_first(r, item, steps["drift_tone"], f), mode) for f in firsts or [None]])
+    orders: list[int | None] = [*firsts] or [None]
+    shown = np.array([_said(r, item, _when_first(r, item, steps["drift_tone"], f), mode) for f in orders])
     when_first[firsts] = shown[range(len(firsts)), firsts]
     return steps | {"share": shown.mean(0), "when_first": when_first}
 
@@ -809,7 +810,7 @@ def _turn(text: str, leads: Sequence[str]) -> tuple[str, tuple[str, ...], str] |
     question, shown, after = _read_question(text) or (text, (), "")
     if not shown:
         question, _, after = text.rpartition("\n")
-        if _task(after) not in ("reason", "number", "text", "open"):
+        if not question or _task(after) not in ("reason", "number", "text", "open"):
             return None
     lead = next((lead for lead in leads if lead and question.startswith(lead)), "")
     return question.strip().removeprefix(lead.strip()).strip(), shown, _task(after) or "choice"
