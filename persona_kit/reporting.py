@@ -163,6 +163,14 @@ def _parameters(manifest: dict) -> tuple[dict[str, Any], dict[str, Any]]:
     said = {*_HOW, *_ELSEWHERE, *(manifest.get("seeds") or {}), *(manifest.get("models") or {}), *(k for k in values if "temperature" in k)}
     return {k: values[k] for k in _HOW if k in values}, {k: "all, or the default" if v is None else v for k, v in values.items() if k not in said}
 
+# %% ../nbs/11b_reporting.ipynb #d15d000d
+def _software(manifest: dict) -> dict[str, Any]:
+    packages, git = manifest.get("packages") or {}, manifest.get("git")
+    others = ", ".join(f"{name} {version}" for name, version in packages.items() if name != "persona_kit")
+    changed = " and changes that are not committed" if isinstance(git, dict) and git.get("changed") else ""
+    return {"persona_kit": packages.get("persona_kit"), "python": manifest.get("python"), "platform": manifest.get("platform"), "other packages": others or None,
+            "notebook (SHA-256)": manifest.get("notebook"), "git": f"commit {git.get('commit')}{changed}" if isinstance(git, dict) else git}
+
 # %% ../nbs/11b_reporting.ipynb #d15c000f
 def _sheet(folder: Path, manifest: dict) -> list[tuple[str, str, Any]]:
     answers = _frames(folder, "answers.parquet", ("persona_id", "item_id", "status", "tier", "weight", "generator", "simulator"))
@@ -178,8 +186,7 @@ def _sheet(folder: Path, manifest: dict) -> list[tuple[str, str, Any]]:
         "replies": _replies(answers) | _split(answers) | _dates(manifest),
         "cost": _money(manifest),
         "what the figures describe": {"the figures describe": _described(manifest, answers)},
-        "software": {"python": manifest.get("python"), "platform": manifest.get("platform"), **(manifest.get("packages") or {"packages": None}),
-                     "notebook (SHA-256)": manifest.get("notebook"), "git": manifest.get("git")},
+        "software": _software(manifest),
     }
     return [(topic, item, value) for topic, items in parts.items() for item, value in items.items()]
 

@@ -586,6 +586,8 @@ thead th { border-bottom:2px solid var(--line); }
 .jp-RenderedMarkdown td, .jp-RenderedMarkdown th, .run td, .run th, .disclosure td, .disclosure th { text-align:left; }
 .run { border:1px solid var(--line); border-radius:8px; padding:.6rem 1rem; font-size:.875rem; background:var(--pale); }
 .run details { margin:.2rem 0; } .run td, .disclosure td { overflow-wrap:anywhere; }
+.disclosure td.digest { font:11px/2 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace; }
+.disclosure table { width:100%; } .disclosure th { width:8.5rem; } .disclosure td:nth-child(2) { width:15.5rem; } .disclosure p { font-size:.9rem; }
 .failed { border-color:var(--red); background:var(--warm); } .failed strong { color:var(--red); }
 [data-mime-type="application/vnd.jupyter.stderr"] pre { background:var(--warm); border-left:3px solid #e08a5b; padding:.5rem .8rem; }
 .ansi-red-fg, .ansi-red-intense-fg { color:var(--red); } .ansi-green-fg, .ansi-green-intense-fg { color:#0f6e56; }
@@ -620,7 +622,8 @@ _TEMPLATE = """
 {%- block body_footer -%}
 <section class="disclosure"><h2>Disclosure</h2><p>{{ resources.methods | escape_html }}</p><table>
 {%- for topic, item, value in resources.sheet %}
-<tr><th>{{ topic | escape_html }}</th><td>{{ item | escape_html }}</td><td>{{ value | escape_html }}</td></tr>{% endfor %}
+<tr><th>{{ topic | escape_html }}</th><td>{{ item | escape_html }}</td>
+<td{% if value | length == 64 and " " not in value %} class="digest"{% endif %}>{{ value | escape_html }}</td></tr>{% endfor %}
 </table></section>{{ super() }}
 {%- endblock -%}
 """
