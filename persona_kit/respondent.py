@@ -733,7 +733,7 @@ OPEN_STYLES = ("I would say {label}.", "For me it is this: {label}.", "{label} -
 TEXTS = {
     "positive": ("I love it, and I am grateful and hopeful when I think of it.", "It gives me joy; I feel warm and happy about it.",
                  "I am proud of it and optimistic about what comes, which is wonderful."),
-    "neutral": ("It is what it is, and I deal with it on most days of the week.", "I have seen it come and go, and I go on with my work.",
+    "neutral": ("It is what it is, and I deal with it when the week begins.", "I have seen it come and go, and I go on with my work.",
                 "There are two sides to it, and I know people on both of them."),
     "negative": ("I am worried and afraid, and I feel bitter about it.", "It makes me sad and angry; the outlook is bleak.",
                  "I hate it, it is painful, and I feel hopeless about it."),

@@ -1,6 +1,7 @@
 "The known-truth respondent: what is planted is what the equations say, and what the measures find."
 
 import asyncio
+import functools
 import itertools
 import math
 import socket
@@ -409,8 +410,16 @@ def within(count, n, p, z=3.9):
     return abs(count / n - p) <= z * math.sqrt(p * (1 - p) / n) + 1e-12
 
 
-def figure(truth, item, quantity, option=None, **how):
-    table = truth.planted(PEOPLE, item, **how).query("quantity == @quantity")
+EQUAL = PEOPLE.assign(weight=1.0)
+
+
+@functools.cache
+def figures(truth, item, mode):
+    return truth.planted(EQUAL, item, mode=mode)
+
+
+def figure(truth, item, quantity, option=None, mode="choice"):
+    table = figures(truth, item, mode).query("quantity == @quantity")
     return (table if option is None else table[table["option"] == option])["value"].item()
 
 
@@ -429,7 +438,7 @@ def test_options_are_named_as_often_as_all_patterns_of_ticks_say(item):
         chance = np.prod([p if x else 1 - p for x, p in zip(pattern, ticks[boxes], strict=True)])
         named, total = named + chance * row, total + chance
     assert np.allclose(_named(item, ticks), named / total)
-    rng, counts, n = np.random.default_rng(2), np.zeros(len(ticks)), 20_000
+    rng, counts, n = np.random.default_rng(2), np.zeros(len(ticks)), 3_000
     for _ in range(n):
         chosen = _ticked(item, ticks, rng.random(len(ticks)))
         assert len(chosen) <= (item.at_most or 99)
@@ -485,18 +494,18 @@ def test_every_form_is_read_as_planted():
 def kinds():
     truth = Respondent(items=KINDS, seed=6, **DIALS)
     with truth.model() as model:
-        return truth, ask(PEOPLE, KINDS, model, draws=2, seed=9, progress=False)
+        return truth, ask(EQUAL, KINDS, model, draws=2, seed=9, progress=False)
 
 
 def test_all_kinds_end_to_end(kinds):
     truth, answers = kinds
     check(answers, "answers")
     assert answers["simulator"].eq(truth.name).all() and truth.name.startswith("known-truth-")
-    rates = reply_rates(answers, by="item_id", ci=0.9999).set_index(["item_id", "status"])
+    rates = reply_rates(answers, by="item_id").set_index(["item_id", "status"])
     for item in KINDS:
         for status, name in (("refusal", "refusal_rate"), ("invalid", "invalid_rate")):
-            low, high = rates.loc[(item.item_id, status), ["low", "high"]]
-            assert low <= figure(truth, item, name) <= high
+            found = rates.loc[(item.item_id, status)]
+            assert within(found["rate"] * found["n"], found["n"], figure(truth, item, name)) and found["n"] == 400
     for item in (NEWS, TWO):
         said = [read_answer(item, o) for o in answers.query("item_id == @item.item_id and status == 'ok'")["option"]]
         n, sizes = len(said) / 2, [len(s) for s in said]  # two draws of a person are alike: they tell at least as much as one
@@ -524,8 +533,8 @@ def test_texts_have_the_planted_tone(kinds):
     found = score_means(texts, "tone", ci=0.9999).iloc[0]
     assert found["low"] <= figure(truth, FEEL, "tone") <= found["high"]
     scores = sentiment(texts["option"]).assign(tone=texts["tone"].to_numpy())
-    for measure in ("polarity", "vader"):
-        means = scores.groupby("tone")[next(c for c in scores if c.startswith(measure))].mean()
+    for measure in ("polarity", "compound"):
+        means = scores.groupby("tone")[measure].mean()
         assert means[-1] < means[0] < means[1]
 
 
@@ -534,13 +543,13 @@ def test_conversations_and_all_templates_have_the_same_truth(template):
     survey = Survey([COLOR, HOURS, NEWS])
     truth = Respondent(items=survey, seed=3, noise=0.5, persona_spread=1.5)
     with truth.model() as model:
-        answers = ask(PEOPLE.head(100), survey, model, template=template, context="sequential", progress=False)
+        answers = ask(EQUAL.head(50), survey, model, template=template, context="sequential", progress=False)
     assert answers["status"].eq("ok").all()
-    planted = truth.planted(PEOPLE.head(100), survey).set_index(["item_id", "quantity", "option"])["value"]
+    planted = truth.planted(EQUAL.head(50), survey).set_index(["item_id", "quantity", "option"])["value"]
     said = {i.item_id: [read_answer(i, o) for o in answers.query("item_id == @i.item_id")["option"]] for i in survey}
-    assert all(within(said["color"].count(o), 100, planted["color", "share", o]) for o in COLOR.options)
-    assert all(within(sum(o in s for s in said["news"]), 100, planted["news", "share", o]) for o in NEWS.options)
-    assert abs(np.mean(said["hours"]) - planted.xs(("hours", "mean"), level=[0, 1]).item()) < 3.9 * np.std(said["hours"]) / 10
+    assert all(within(said["color"].count(o), 50, planted["color", "share", o]) for o in COLOR.options)
+    assert all(within(sum(o in s for s in said["news"]), 50, planted["news", "share", o]) for o in NEWS.options)
+    assert abs(np.mean(said["hours"]) - planted.xs(("hours", "mean"), level=[0, 1]).item()) < 3.9 * np.std(said["hours"]) / math.sqrt(50)
 
 
 def test_kinds_with_reasons_and_held_to_the_form():
@@ -559,7 +568,7 @@ def test_kinds_with_reasons_and_held_to_the_form():
 
 
 def test_stated_distributions_are_those_planted():
-    survey, some = Survey([COLOR, TRUST]), PEOPLE.head(100)
+    survey, some = Survey([COLOR, TRUST]), EQUAL.head(100)
     dials = {"position_bias": 1, "homogenisation": 0.3, "acquiescence": 0.5, "refusals": 0.15, "unreadable": 0.1, "noise": 0.7}
     truth = Respondent(items=survey, seed=6, **dials)
     with truth.model() as model:
@@ -592,7 +601,7 @@ def coded():
     survey = Survey([COLOR, TRUST])
     truth = Respondent(items=survey, seed=6, refusals=0.1, unreadable=0.08, noise=0.5, coding_error=0.25, persona_spread=1.5)
     with truth.model() as model:
-        return truth, survey, ask(PEOPLE, survey, model, mode="open", seed=9, progress=False)
+        return truth, survey, ask(EQUAL, survey, model, mode="open", seed=9, progress=False)
 
 
 def test_codings_agree_as_often_as_planted(coded):
@@ -622,20 +631,20 @@ def test_coded_shares_and_rates_are_those_planted(coded):
 def test_another_respondent_can_code():
     faithful, careless = Respondent(items=COLOR, seed=1), Respondent(seed=2, coding_error=0.5)
     with faithful.model() as model, careless.model() as coder:
-        own = ask(PEOPLE, COLOR, model, mode="open", progress=False)
-        other = ask(PEOPLE, COLOR, model, mode="open", coder=coder, codings=3, progress=False)
+        own = ask(PEOPLE.head(100), COLOR, model, mode="open", progress=False)
+        other = ask(PEOPLE.head(100), COLOR, model, mode="open", coder=coder, codings=3, progress=False)
     assert coding_agreement(own)["kappa"].item() == 1 and own["status"].eq("ok").all()
     agree = 0.5**2 + 0.5**2 / 3
     found = coding_agreement(other, ci=0.9999).iloc[0]
     assert found["low"] <= agree <= found["high"] and found["n_codings"] == 3
     texts = dict(zip(own["persona_id"], own["option"], strict=True))
     right = np.mean([c == texts[p] for p, codes in zip(other["persona_id"], other["codings"], strict=True) for c in codes])
-    assert abs(right - 0.5) < 3.9 * 0.5 / math.sqrt(3 * len(PEOPLE))
+    assert abs(right - 0.5) < 3.9 * 0.5 / math.sqrt(3 * len(own))
 
 
 def test_intervals_of_kappa_hold_the_planted_one_as_often_as_they_say():
-    "Texts of 150 people, each coded twice with errors, 400 times."
-    truth, runs, n = Respondent(items=TRUST, seed=8, coding_error=0.2, unreadable=0.1), 400, 150
+    "Texts of 150 people, each coded twice with errors, 200 times; the bounds are three standard errors from 95 %."
+    truth, runs, n = Respondent(items=TRUST, seed=8, coding_error=0.2, unreadable=0.1), 200, 150
     share = truth.probabilities(PEOPLE, TRUST, mode="open").query("option == 'Agree'")["drift_tone"].to_numpy()
     labels, rng = np.array(["Agree", "Disagree", "Don't know", None], dtype=object), np.random.default_rng(4)
     agree, kappa = (figure(truth, TRUST, q, mode="open") for q in ("coding_agreement", "coding_kappa"))
@@ -646,9 +655,9 @@ def test_intervals_of_kappa_hold_the_planted_one_as_often_as_they_say():
         codes = [np.where(rng.random(n) < 0.2, (meant + rng.integers(1, 4, n)) % 4, meant) for _ in range(2)]
         pairs = [[labels[a], labels[b]] for a, b in zip(*codes, strict=True)]
         frame = pd.DataFrame({"persona_id": np.arange(n), "item_id": "trust", "codings": pairs})
-        row = coding_agreement(frame, n_boot=300, seed=run).iloc[0]
+        row = coding_agreement(frame, n_boot=200, seed=run).iloc[0]
         held += [row["low"] <= agree <= row["high"], row["kappa_low"] <= kappa <= row["kappa_high"]]
-    assert ((held / runs > 0.915) & (held / runs < 0.985)).all(), held / runs
+    assert ((held / runs > 0.90) & (held / runs < 0.996)).all(), held / runs
 
 
 def test_what_is_put_without_options_is_known_from_the_survey_only():
