@@ -22,7 +22,7 @@ from persona_kit.measures import coding_agreement, reply_rates, retest
 from persona_kit.personas import FORMATS, SUBJECTIVE, prompt, render
 from persona_kit.population import us_adults
 from persona_kit.respondent import (
-    FILLERS, NEGATIVE, NOTHING, NUMBER_STYLES, OPEN_STYLES, POSITIVE, REFUSALS, TEXTS, TONES, UNREADABLE, Respondent, _grid, _list_styles,
+    _AROUND, _NOTHING, _NUMBERS, _OPEN, _TEXTS, NEGATIVE, POSITIVE, REFUSALS, TONES, UNREADABLE, Respondent, _grid, _list_styles,
     _named, _percent_styles, _percents, _styles, _ticked, _unreadable, facts, reply, sample_answers, tone,
 )  # fmt: skip
 from persona_kit.replies import parse_distribution, parse_multiple, parse_number, parse_text
@@ -480,14 +480,14 @@ def test_every_form_is_read_as_planted():
         for text in (", ".join(LETTERS[k] for k in some) or "none", *_list_styles([LETTERS[k] for k in some])):
             assert parse_multiple(text, TWO.options if not some else shown) == (some, "ok"), text
     for said in ("0", "7", "2.5", "100000"):
-        assert all(parse_number(style.format(a=said)) == (float(said), "ok") for style in ("{a}", *NUMBER_STYLES))
+        assert all(parse_number(style.format(a=said)) == (float(said), "ok") for style in ("{a}", *_NUMBERS))
     percents = {"A": 33, "B": 0, "C": 67}
     assert all(parse_distribution(text, COLOR.options) == ([0.33, 0, 0.67], "ok") for text in _percent_styles(percents))
-    for around in FILLERS:
-        for texts in (*TEXTS.values(), [s.format(label=o) for s in OPEN_STYLES for options in OPTIONS for o in options]):
+    for around in _AROUND:
+        for texts in (*_TEXTS.values(), [s.format(label=o) for s in _OPEN for options in OPTIONS for o in options]):
             assert all(parse_text(around.format(a=t))[1] == "ok" for t in texts)
-    assert all(parse_text(t) == (None, "refusal") for t in REFUSALS) and all(parse_text(t) == (None, "invalid") for t in NOTHING)
-    assert all(tone(t) == 1 - TONES.index(name) for name, texts in TEXTS.items() for t in texts)
+    assert all(parse_text(t) == (None, "refusal") for t in REFUSALS) and all(parse_text(t) == (None, "invalid") for t in _NOTHING)
+    assert all(tone(t) == 1 - TONES.index(name) for name, texts in _TEXTS.items() for t in texts)
 
 
 @pytest.fixture(scope="module")
