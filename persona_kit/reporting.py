@@ -103,7 +103,7 @@ def _of_models(manifest: dict, answers: pd.DataFrame | None) -> dict[str, Any]:
     file = f"{given['embedded']}, {given.get('file') or 'file not present: replies were stored'}" if "embedded" in given else None
     return ({f"model ({role})": name for role, name in roles.items()} or {"model": None}) | (
         {"embedded model": file, "sha256 of its file": given.get("sha256")} if file else {}) | {
-        "endpoint": manifest.get("endpoint"), "temperature": ", ".join(f"{k} {v}" for k, v in heat.items()) or named or None}
+        "endpoint": manifest.get("endpoint"), "temperature": str(heat["temperature"]) if set(heat) == {"temperature"} else ", ".join(f"{k} {v}" for k, v in heat.items()) or named or None}
 
 # %% ../nbs/11b_reporting.ipynb #d15d0004
 def _used(manifest: dict) -> dict[str, dict]:
@@ -135,7 +135,7 @@ def _money(manifest: dict) -> dict[str, Any]:
     return facts | known | {"cost": usage["cost"] if usage.get("cost") is not None else _cost(manifest, used, each)}
 
 # %% ../nbs/11b_reporting.ipynb #d15d0006
-def _cost(manifest: dict, used: dict[str, dict], prices: dict[str, Any]) -> str | float | None:
+def _cost(manifest: dict, used: dict[str, dict], prices: dict[str, Any]) -> str | None:
     "What a run cost by its tokens, in words where it is nothing or not known."
     ours = all(row.get("local") or model.startswith("known-truth") for model, row in used.items()) if used else manifest.get("endpoint") == "embedded"
     if ours and (used or manifest.get("usage")):
@@ -150,7 +150,7 @@ def _cost(manifest: dict, used: dict[str, dict], prices: dict[str, Any]) -> str 
         return "none in this run; no request was sent"
     spent = [row.get("cost", sum(row.get(f"{part}_tokens", 0) * price for part, price in zip(("prompt", "completion"), prices[model], strict=True)) / 1e6)
              for model, row in paid.items() if prices[model]]
-    return round(sum(spent), 6)
+    return f"{sum(spent):.6f}".rstrip("0").rstrip(".")
 
 # %% ../nbs/11b_reporting.ipynb #d15d0007
 _HOW = ("mode", "modes", "format", "formats", "shuffle", "draws", "wording", "wordings", "template", "context", "electorate", "anonymous")
