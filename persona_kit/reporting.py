@@ -88,7 +88,7 @@ _MISSING = "not recorded"
 
 
 def _described(manifest: dict, answers: pd.DataFrame | None) -> str:
-    names = [*(manifest.get("models") or {}).values()]
+    names = [*(manifest.get("models") or {}).values(), *_used(manifest)]  # whoever answered, wrote or coded
     names += [] if answers is None or "simulator" not in answers else answers["simulator"].dropna().unique().tolist()
     return _ARTIFICIAL if any(str(n).startswith("known-truth") for n in names) else _DESCRIBES
 

@@ -71,6 +71,8 @@ def test_tables_of_another_form_do_no_harm(tmp_path, tables):
 def test_markup_is_escaped_and_an_artificial_respondent_is_named(tmp_path):
     folder(tmp_path, MANIFEST | {"endpoint": "<img src=x onerror=alert(1)>"}, answers=ANSWERS | {"simulator": ["known-truth-1"] * 4})
     assert "<img" not in disclosure(tmp_path).to_html() and "artificial respondent" in methods_paragraph(tmp_path)
+    folder(tmp_path, MANIFEST | {"replies": {"m": {}, "known-truth-2": {}}}, answers=ANSWERS | {"simulator": ["m"] * 4})  # it only coded
+    assert "artificial respondent" in methods_paragraph(tmp_path)
 
 
 def test_folders_that_are_no_runs(tmp_path):
