@@ -87,6 +87,10 @@ def _bare(value: Any) -> Any:
 # %% ../nbs/02c_benchmarks.ipynb #01cff7be
 def _weights(frame: pd.DataFrame, weight: str | None, where: Any) -> np.ndarray:
     if weight is None or (weight == "weight" and weight not in frame):
+        likely = [str(c) for c in frame.columns if re.match(r"(?i)wt|w8|weights?$|.*_weights?$", str(c)) and pd.to_numeric(frame[c], errors="coerce").notna().any()]
+        if weight and likely:
+            warnings.warn(f"{where}: there is no column 'weight', so everybody counts once; {likely[0]!r} looks like weights: name them, weight={likely[0]!r}, "
+                          "or say weight=None", stacklevel=5)
         return np.ones(len(frame))
     if weight not in frame:
         raise _error(where, f"there is no column {weight!r} for the weights; weight=None counts everybody once")
@@ -94,7 +98,7 @@ def _weights(frame: pd.DataFrame, weight: str | None, where: Any) -> np.ndarray:
     bad = ~(np.isfinite(values) & (values >= 0))
     if bad.any():
         row = int(np.argmax(bad))
-        what = f"a weight must be a number ≥ 0, got {_bare(frame[weight].iloc[row])!r} ({int(bad.sum())} such rows); leave these rows out, or fill in their weight"
+        what = f"a weight must be a number ≥ 0, got {_bare(frame[weight].iloc[row])!r} ({int(bad.sum())} such rows); leave these rows out, or fill in their weight (with a decimal point)"
         raise _error(where, what, frame.index[row], weight)
     if not values.sum() > 0:
         raise _error(where, "all weights are 0", column=weight)
@@ -154,6 +158,8 @@ def _chosen(answers: pd.Series, item: Item, where: Any) -> tuple[np.ndarray, np.
 def _strange(label: Any, item: Item, where: Any, row: Any) -> Exception:
     code = not isinstance(label, str) or label.strip("-.0123456789") == ""
     hint = "; labels are expected and not codes, such as frame[column].map({1: 'Yes'})" if code else ""
+    near = next((o for o in item.shown if isinstance(label, str) and o.strip().casefold() == label.strip().casefold()), None)
+    hint = f"; the survey writes {near!r}" if near else hint
     what = f"{_bare(label)!r} is none of the options {list(item.shown)}{hint}; correct the survey or the answers"
     return _error(where, what, row, item.item_id)
 
@@ -335,6 +341,8 @@ def _wave_defaults(path: Path, by: Sequence[str], weight: str | None, groups: An
         return weight, groups
     if groups is None and (path / "metadata.csv").is_file():
         table = _table(path / "metadata.csv", encoding)
+        if not {"key", "options"} <= set(table):
+            raise _error(f"{path.name}/metadata.csv", f"columns key and options are expected, there are {', '.join(map(str, table.columns))}; correct them, or give groups=")
         named = {k: _listed(o, f"{path.name}/metadata.csv", row, "options") for row, k, o in zip(table.index, table["key"], table["options"], strict=True)}
         groups = {c: named[c] for c in by if c in named} or None
     return f"WEIGHT_W{wave[1]}" if weight == "weight" else weight, groups

@@ -1313,13 +1313,13 @@ async def _collect(call: _Call, requests: Iterable[Request | str], again: Callab
         keys += some
     _count_in(call, keys, found, todo)
     if not todo:
-        return [found[k] for k in keys], set()
+        return _noted(model, [found[k] for k in keys]), set()
     if not call.interrupted:
         batch.left = len(todo)
         await _answers(call, batch, list(todo.values()))
     model._usage["stored"] += sum(k in todo and todo[k].stored for k in keys)
     rows = found | {k: one.row for k, one in todo.items() if one.row is not None}
-    return [rows.get(k) or _without_reply(model, k) for k in keys], {k for k, one in todo.items() if not one.stored}
+    return _noted(model, [rows.get(k) or _without_reply(model, k) for k in keys]), {k for k, one in todo.items() if not one.stored}
 
 # %% ../nbs/03_chat.ipynb #7119d31f
 def _text(model: _Endpoint, request: Request | str) -> str:
@@ -1340,6 +1340,16 @@ def _stamp(store: ReplyStore, own: int) -> tuple[int, int, int]:
 def _without_reply(model: _Endpoint, key: str) -> dict:
     reply = {"text": None, "status": "error", "finish_reason": None, "logprobs": None, "reason": _INTERRUPTED}
     return {"request_key": key, "model": model.id, "reply": reply, "usage": {}, "created": _now()}
+
+# %% ../nbs/03_chat.ipynb #e0c41adb
+_AT_WORK: dict["_Endpoint", list[str]] = {}  # in a run: the models that were asked, and the first and last date of the replies used
+
+
+def _noted(model: "_Endpoint", rows: list[dict]) -> list[dict]:
+    if os.environ.get("PERSONA_KIT_RUN"):
+        created = [row["created"] for row in rows if row["reply"]["status"] != "error"] + _AT_WORK.setdefault(model, [])
+        _AT_WORK[model] = [min(created), max(created)] if created else []
+    return rows
 
 # %% ../nbs/03_chat.ipynb #e0c41a12
 def _count_in(call: _Call, keys: Sequence[str], found: dict[str, dict], todo: dict[str, _Asked]) -> None:

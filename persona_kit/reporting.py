@@ -27,7 +27,7 @@ def _json(path: Path) -> dict:
         raise ValueError(f"{path} is no manifest but a {type(found).__name__}")
     return found
 
-
+# %% ../nbs/11b_reporting.ipynb #d15d0001
 def _frames(folder: Path, pattern: str, columns: tuple[str, ...]) -> pd.DataFrame | None:
     import pyarrow.parquet as pq
 
@@ -50,13 +50,14 @@ def _people(answers: pd.DataFrame | None, personas: pd.DataFrame | None) -> dict
             "personas by tier": None if tiers is None else ", ".join(f"{t} {n}" for t, n in tiers.items()),
             "weights": None if weighted is None else _weights(weighted.drop_duplicates("persona_id")["weight"])}
 
-
+# %% ../nbs/11b_reporting.ipynb #d15d0002
 def _weights(weight: pd.Series) -> str:
     weight = pd.to_numeric(weight, errors="coerce").dropna()
     if weight.nunique() <= 1:
         return "column weight; all equal"
     effective = weight.sum() ** 2 / (weight**2).sum()
-    return f"column weight; from {weight.min():.6g} to {weight.max():.6g}, effective number of personas {effective:.1f} (Kish)"
+    least, most = (f"{w:,.0f}" if abs(w) >= 1000 else f"{w:.6g}" for w in (weight.min(), weight.max()))
+    return f"column weight; from {least} to {most}, effective number of personas {effective:.1f} (Kish)"
 
 # %% ../nbs/11b_reporting.ipynb #d15c0009
 def _replies(answers: pd.DataFrame | None) -> dict[str, Any]:
@@ -87,17 +88,11 @@ _MISSING = "not recorded"
 
 
 def _described(manifest: dict, answers: pd.DataFrame | None) -> str:
-    names = [*(manifest.get("models") or {}).values()]
+    names = [*(manifest.get("models") or {}).values(), *_used(manifest)]  # whoever answered, wrote or coded
     names += [] if answers is None or "simulator" not in answers else answers["simulator"].dropna().unique().tolist()
     return _ARTIFICIAL if any(str(n).startswith("known-truth") for n in names) else _DESCRIBES
 
 # %% ../nbs/11b_reporting.ipynb #d15c000d
-_COST = {"asked": "requests sent", "from the store": "replies taken from the store", "prompt tokens": "prompt tokens",
-         "completion tokens": "completion tokens", "cost": "cost"}
-_HOW = ("mode", "modes", "format", "formats", "shuffle", "draws", "wording", "wordings", "template", "context", "electorate", "anonymous")
-_ELSEWHERE = ("base_url", "store", "concurrency", "recorded")     # of the machine, or said under endpoint
-
-
 def _of_models(manifest: dict, answers: pd.DataFrame | None) -> dict[str, Any]:
     given, values = manifest.get("models") or {}, manifest.get("parameters") or {}
     roles = {k: v for k, v in given.items() if k not in ("file", "sha256", "embedded")}
@@ -108,34 +103,94 @@ def _of_models(manifest: dict, answers: pd.DataFrame | None) -> dict[str, Any]:
     file = f"{given['embedded']}, {given.get('file') or 'file not present: replies were stored'}" if "embedded" in given else None
     return ({f"model ({role})": name for role, name in roles.items()} or {"model": None}) | (
         {"embedded model": file, "sha256 of its file": given.get("sha256")} if file else {}) | {
-        "endpoint": manifest.get("endpoint"), "temperature": ", ".join(f"{k} {v}" for k, v in heat.items()) or named or None}
+        "endpoint": manifest.get("endpoint"), "temperature": str(heat["temperature"]) if set(heat) == {"temperature"} else ", ".join(f"{k} {v}" for k, v in heat.items()) or named or None}
+
+# %% ../nbs/11b_reporting.ipynb #d15d0004
+def _used(manifest: dict) -> dict[str, dict]:
+    found = manifest.get("replies")
+    return {str(k): v for k, v in found.items() if isinstance(v, dict)} if isinstance(found, dict) else {}
+
+
+def _dates(manifest: dict) -> dict[str, str | None]:
+    "When the replies came, overall and by model."
+    ends = {model: (row["first"], row["last"]) for model, row in _used(manifest).items() if row.get("first") and row.get("last")}
+    if not ends:
+        return {"first reply used": None, "last reply used": None}
+    overall = {"first reply used": min(first for first, _ in ends.values()), "last reply used": max(last for _, last in ends.values())}
+    return overall | ({f"replies by {model}": f"{first} to {last}" for model, (first, last) in ends.items()} if len(ends) > 1 else {})
+
+# %% ../nbs/11b_reporting.ipynb #d15d0005
+_COUNTED = {"requests sent": ("asked", "sent"), "replies taken from the store": ("from the store", "stored"),
+            "prompt tokens": ("prompt tokens", "prompt_tokens"), "completion tokens": ("completion tokens", "completion_tokens")}
+
+
+def _money(manifest: dict) -> dict[str, Any]:
+    "What was sent, for which prices, and what it cost."
+    usage, used, prices = manifest.get("usage"), _used(manifest), manifest.get("prices")
+    usage = usage if isinstance(usage, dict) else {}
+    facts = {said: usage.get(name, sum(row.get(key, 0) for row in used.values()) if used else None) for said, (name, key) in _COUNTED.items()}
+    each = {model: row.get("prices") or (prices.get(model) if isinstance(prices, dict) else prices) for model, row in used.items()}
+    named = [f"{model}: {pair[0]:g} and {pair[1]:g}" for model, pair in each.items() if pair and not used[model].get("local")]
+    known = {"prices per million tokens of prompt and reply": "; ".join(named) or None} if named else {}
+    return facts | known | {"cost": usage["cost"] if usage.get("cost") is not None else _cost(manifest, used, each)}
+
+# %% ../nbs/11b_reporting.ipynb #d15d0006
+def _cost(manifest: dict, used: dict[str, dict], prices: dict[str, Any]) -> str | None:
+    "What a run cost by its tokens, in words where it is nothing or not known."
+    ours = all(row.get("local") or model.startswith("known-truth") for model, row in used.items()) if used else manifest.get("endpoint") == "embedded"
+    if ours and (used or manifest.get("usage")):
+        return "none; the model ran on this machine"
+    paid = {model: row for model, row in used.items() if not row.get("local")}
+    if not paid:
+        return "no prices given" if manifest.get("usage") else None
+    without = [model for model, row in paid.items() if not prices[model] and row.get("sent")]
+    if without:
+        return "no prices given" + (f" for {', '.join(without)}" if len(without) < len(paid) else "")
+    if not any(row.get("sent") for row in paid.values()):
+        return "none in this run; no request was sent"
+    spent = [row.get("cost", sum(row.get(f"{part}_tokens", 0) * price for part, price in zip(("prompt", "completion"), prices[model], strict=True)) / 1e6)
+             for model, row in paid.items() if prices[model]]
+    return f"{sum(spent):.6f}".rstrip("0").rstrip(".")
+
+# %% ../nbs/11b_reporting.ipynb #d15d0007
+_HOW = ("mode", "modes", "format", "formats", "shuffle", "draws", "wording", "wordings", "template", "context", "electorate", "anonymous")
+_ELSEWHERE = ("base_url", "store", "concurrency", "recorded")     # of the machine, or said under endpoint
+
+
+def _parameters(manifest: dict) -> tuple[dict[str, Any], dict[str, Any]]:
+    "How it was asked, and the parameters that are told nowhere else."
+    values = manifest.get("parameters") or {}
+    said = {*_HOW, *_ELSEWHERE, *(manifest.get("seeds") or {}), *(manifest.get("models") or {}), *(k for k in values if "temperature" in k)}
+    return {k: values[k] for k in _HOW if k in values}, {k: "all, or the default" if v is None else v for k, v in values.items() if k not in said}
+
+# %% ../nbs/11b_reporting.ipynb #d15d000d
+def _software(manifest: dict) -> dict[str, Any]:
+    packages, git = manifest.get("packages") or {}, manifest.get("git")
+    others = ", ".join(f"{name} {version}" for name, version in packages.items() if name != "persona_kit")
+    changed = " and changes that are not committed" if isinstance(git, dict) and git.get("changed") else ""
+    return {"persona_kit": packages.get("persona_kit"), "python": manifest.get("python"), "platform": manifest.get("platform"), "other packages": others or None,
+            "notebook (SHA-256)": manifest.get("notebook"), "git": f"commit {git.get('commit')}{changed}" if isinstance(git, dict) else git}
 
 # %% ../nbs/11b_reporting.ipynb #d15c000f
 def _sheet(folder: Path, manifest: dict) -> list[tuple[str, str, Any]]:
     answers = _frames(folder, "answers.parquet", ("persona_id", "item_id", "status", "tier", "weight", "generator", "simulator"))
-    people = _people(answers, _frames(folder, "personas*.parquet", ("persona_id", "tier", "weight")))
-    values, usage = manifest.get("parameters") or {}, manifest.get("usage") or {}
-    named = usage if isinstance(usage, dict) else {}
-    if manifest.get("endpoint") == "embedded" and named:
-        named = {"cost": "none: the model ran on this machine"} | named
-    said = {*_HOW, *_ELSEWHERE, *(manifest.get("seeds") or {}), *(manifest.get("models") or {}), *(k for k in values if "temperature" in k)}
+    how, others = _parameters(manifest)
     parts: dict[str, dict[str, Any]] = {
         "run": {k: manifest.get(k) for k in ("experiment", "status", "started", "ended", "seconds")},
         "model": _of_models(manifest, answers),
         "prompts, used or not": {f"{name} (SHA-256)": digest for name, digest in (manifest.get("prompts") or {"prompts": None}).items()},
-        "how it was asked": {k: values[k] for k in _HOW if k in values} or {"settings": None},
-        "other parameters": {k: "all, or the default" if v is None else v for k, v in values.items() if k not in said},
+        "how it was asked": how or {"settings": None},
+        "other parameters": others,
         "seeds": dict(manifest.get("seeds") or {"seed": None}),
-        "people": people,
-        "replies": _replies(answers) | _split(answers),
-        "cost": {said: named.get(key) for key, said in _COST.items()},
+        "people": _people(answers, _frames(folder, "personas*.parquet", ("persona_id", "tier", "weight"))),
+        "replies": _replies(answers) | _split(answers) | _dates(manifest),
+        "cost": _money(manifest),
         "what the figures describe": {"the figures describe": _described(manifest, answers)},
-        "software": {"python": manifest.get("python"), "platform": manifest.get("platform"), **(manifest.get("packages") or {"packages": None}),
-                     "notebook (SHA-256)": manifest.get("notebook"), "git": manifest.get("git")},
+        "software": _software(manifest),
     }
     return [(topic, item, value) for topic, items in parts.items() for item, value in items.items()]
 
-
+# %% ../nbs/11b_reporting.ipynb #d15d0008
 def _said(value: Any) -> str:
     if value is None or value == "" or value == {}:
         return _MISSING
@@ -165,39 +220,59 @@ def disclosure(run_folder: str | Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["topic", "item", "value"])
 
 # %% ../nbs/11b_reporting.ipynb #d15c0012
-def _sentences(sheet: dict[tuple[str, str], Any], manifest: dict) -> list[str]:
-    def fact(topic: str, item: str, what: str) -> str:
-        value = sheet.get((topic, item))
-        return f"[{what}: not recorded]" if value is None or value == "" else str(value)
-
-    models = "; ".join(f"{i.removeprefix('model (').rstrip(')')}: {v}" for (t, i), v in sheet.items() if t == "model" and i.startswith("model") and v)
-    prompts = ", ".join(f"{i.split()[0]} {v[:12]}" for (t, i), v in sheet.items() if t.startswith("prompts") and v)
-    others = ", ".join(f"{i} {_said(v)}" for (t, i), v in sheet.items() if t == "other parameters")
-    seeds = ", ".join(f"{i} {v}" for (t, i), v in sheet.items() if t == "seeds" and v is not None)
-    how = ", ".join(f"{i} {_said(v)}" for (t, i), v in sheet.items() if t == "how it was asked" and v is not None)
-    version = sheet.get(("software", "persona_kit"))
-    cost = {k: fact("cost", k, k) for k in _COST.values()}
-    return [
-        f"The experiment {fact('run', 'experiment', 'experiment')} was run with persona_kit {version or '[version: not recorded]'} "
-        f"from {fact('run', 'started', 'start')} to {fact('run', 'ended', 'end')} (status: {fact('run', 'status', 'status')}).",
-        f"Models: {models or '[models: not recorded]'} (endpoint: {fact('model', 'endpoint', 'endpoint')}; temperature: "
-        f"{fact('model', 'temperature', 'temperature')})" + (f"; the embedded model is {sheet['model', 'embedded model']}" if ("model", "embedded model") in sheet else "") + ".",
-        f"There were {fact('people', 'personas', 'number of personas')} personas (by tier: {fact('people', 'personas by tier', 'tiers')}; "
-        f"weights: {fact('people', 'weights', 'weights')}), who were put {fact('replies', 'items', 'number of items')} item{'' if sheet.get(('replies', 'items')) == 1 else 's'} ({how or '[settings: not recorded]'}).",
-        f"Answers: {fact('replies', 'answers', 'number of answers')}; valid {fact('replies', 'valid answers', 'valid answers')}, refusals "
-        f"{fact('replies', 'refusals', 'refusals')}, invalid {fact('replies', 'invalid replies', 'invalid replies')}; "
-        f"others: {fact('replies', 'other replies', 'other replies')}.",
-        f"Requests sent: {cost['requests sent']}; replies taken from a store, whose dates may be earlier: {cost['replies taken from the store']}; "
-        f"tokens: {cost['prompt tokens']} of prompts and {cost['completion tokens']} of replies; cost: {cost['cost']}.",
-        f"Seeds: {seeds or '[seeds: not recorded]'}. " + (f"Other parameters: {others}. " if others else "") +
-        f"All prompt templates of this version, used here or not, by the first digits of their SHA-256: {prompts or '[prompts: not recorded]'}.",
-        f"The figures describe {sheet['what the figures describe', 'the figures describe']}.",
-    ]
+_Sheet = dict[tuple[str, str], Any]
 
 
+def _fact(sheet: _Sheet, topic: str, item: str, what: str = "") -> str:
+    value = sheet.get((topic, item))
+    return f"[{what or item}: not recorded]" if value is None or value == "" else str(value)
+
+
+def _listed(sheet: _Sheet, topic: str) -> str:
+    return ", ".join(f"{i} {_said(v)}" for (t, i), v in sheet.items() if t == topic and v is not None)
+
+# %% ../nbs/11b_reporting.ipynb #d15d0009
+def _about_models(sheet: _Sheet) -> str:
+    "What was run, when, and with which models."
+    run = {item: _fact(sheet, "run", item, what) for item, what in (("experiment", ""), ("started", "start"), ("ended", "end"), ("status", ""))}
+    version = sheet.get(("software", "persona_kit")) or "[version: not recorded]"
+    named = "; ".join(f"{i.removeprefix('model (').rstrip(')')}: {v}" for (t, i), v in sheet.items() if t == "model" and i.startswith("model") and v)
+    file = sheet.get(("model", "embedded model"))
+    return (f"The experiment {run['experiment']} was run with persona_kit {version} from {run['started']} to {run['ended']} (status: {run['status']}). "
+            f"Models: {named or '[models: not recorded]'} (endpoint: {_fact(sheet, 'model', 'endpoint')}; temperature: "
+            f"{_fact(sheet, 'model', 'temperature')}){f'; the embedded model is {file}' if file else ''}.")
+
+# %% ../nbs/11b_reporting.ipynb #d15d000a
+def _about_people(sheet: _Sheet) -> str:
+    "Who was asked what, and what came back."
+    people = {item: _fact(sheet, "people", item, what) for item, what in (
+        ("personas", "number of personas"), ("personas by tier", "tiers"), ("weights", ""))}
+    said = {item: _fact(sheet, "replies", item, what) for item, what in (
+        ("items", "number of items"), ("answers", "number of answers"), ("valid answers", ""), ("refusals", ""), ("invalid replies", ""), ("other replies", ""))}
+    return (f"There were {people['personas']} personas (by tier: {people['personas by tier']}; weights: {people['weights']}), who were put "
+            f"{said['items']} item{'' if said['items'] == '1' else 's'} ({_listed(sheet, 'how it was asked') or '[settings: not recorded]'}). "
+            f"Answers: {said['answers']}; valid {said['valid answers']}, refusals {said['refusals']}, invalid {said['invalid replies']}; "
+            f"others: {said['other replies']}.")
+
+# %% ../nbs/11b_reporting.ipynb #d15d000b
+def _about_replies(sheet: _Sheet) -> str:
+    "When the replies came, and what they cost."
+    cost = {item: _fact(sheet, "cost", item) for item in (*_COUNTED, "cost")}
+    prices = sheet.get(("cost", "prices per million tokens of prompt and reply"))
+    first, last = (_fact(sheet, "replies", f"{end} reply used", f"date of the {end} reply") for end in ("first", "last"))
+    return (f"The replies used came between {first} and {last}. Requests sent: {cost['requests sent']}; replies taken from a store or a recording: "
+            f"{cost['replies taken from the store']}; tokens: {cost['prompt tokens']} of prompts and {cost['completion tokens']} of replies"
+            f"{f' (per million: {prices})' if prices else ''}; cost: {cost['cost']}.")
+
+# %% ../nbs/11b_reporting.ipynb #d15d000c
 def _methods(folder: Path, manifest: dict) -> str:
     sheet = {(topic, item): value for topic, item, value in _sheet(folder, manifest)}
-    return re.sub(r"\s+", " ", " ".join(_sentences(sheet, manifest)))
+    prompts = ", ".join(f"{i.split()[0]} {v[:12]}" for (t, i), v in sheet.items() if t.startswith("prompts") and v)
+    others = ", ".join(f"{i} {_said(v)}" for (t, i), v in sheet.items() if t == "other parameters")
+    parts = [_about_models(sheet), _about_people(sheet), _about_replies(sheet), f"Seeds: {_listed(sheet, 'seeds') or '[seeds: not recorded]'}.",
+             f"Other parameters: {others}." if others else "", "All prompt templates of this version, used here or not, by the first digits of their "
+             f"SHA-256: {prompts or '[prompts: not recorded]'}.", f"The figures describe {sheet['what the figures describe', 'the figures describe']}."]
+    return re.sub(r"\s+", " ", " ".join(parts))
 
 # %% ../nbs/11b_reporting.ipynb #d15c0013
 def methods_paragraph(run_folder: str | Path) -> str:

@@ -26,7 +26,7 @@ import tempfile
 import threading
 import time
 import tokenize
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -37,7 +37,7 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import pandas as pd
 
-from .chat import ChatError, _embedded_file, _embedded_id
+from .chat import _AT_WORK, ChatError, _embedded_file, _embedded_id
 from .reporting import _methods, _said, _sheet
 from .tables import data_path, write
 
@@ -322,6 +322,7 @@ def record(value: Any, name: str) -> Any:
     folder = os.environ.get("PERSONA_KIT_RUN")
     if folder:
         _keep(value, name, Path(folder))
+        _keep_models(Path(folder))
     return value
 
 # %% ../nbs/12_runs.ipynb #e6f2d18f
@@ -342,6 +343,20 @@ def _keep(value: Any, name: str, folder: Path) -> None:
             raise TypeError(f"cannot keep {name!r}: a {type(value).__name__} is neither a frame nor a figure nor plain JSON") from None
         results = folder / "results.json"
         _save_json(results, _scrub(_load_json(results) | {name: value}, _secrets({})))
+
+# %% ../nbs/12_runs.ipynb #5fba0002
+_COUNTS = ("sent", "stored", "prompt_tokens", "completion_tokens")
+
+
+def _keep_models(folder: Path) -> None:
+    told: dict[str, dict] = {}
+    for model, dates in list(_AT_WORK.items()):
+        row = told.setdefault(model.id, {"local": model.embedded, **dict.fromkeys(_COUNTS, 0)})
+        usage, known = model.usage, [row[end] for end in ("first", "last") if end in row]
+        row |= {count: row[count] + usage[count] for count in _COUNTS}
+        row |= {"first": min(dates + known), "last": max(dates + known)} if dates else {}
+        row |= {"cost": row.get("cost", 0.0) + usage["cost"], "prices": list(model.prices)} if "cost" in usage and model.prices else {}
+    _save_json(folder / ".models.json", told)
 
 # %% ../nbs/12_runs.ipynb #377396b5
 _SECRET_VARIABLE = re.compile(r"(key|token|secret|password|passwd|credentials?)$", re.IGNORECASE)
@@ -464,7 +479,7 @@ def _manifest(path: Path, values: dict) -> dict:
         "experiment": path.stem, "status": "running", "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "ended": None, "seconds": None, "parameters": shown, "seeds": seeds,
         "models": _models(values), "endpoint": _endpoint(values),
-        "usage": None, "error": None, "python": platform.python_version(), "platform": platform.platform(terse=True),
+        "usage": None, "replies": None, "prices": None, "error": None, "python": platform.python_version(), "platform": platform.platform(terse=True),
         "packages": _versions(), "git": _git(path), "notebook": _sha256(path),
         "prompts": _checksums(data / "prompts") if (data / "prompts").is_dir() else {}, "data": _checksums(data, but="prompts/"),
     }
@@ -571,6 +586,8 @@ thead th { border-bottom:2px solid var(--line); }
 .jp-RenderedMarkdown td, .jp-RenderedMarkdown th, .run td, .run th, .disclosure td, .disclosure th { text-align:left; }
 .run { border:1px solid var(--line); border-radius:8px; padding:.6rem 1rem; font-size:.875rem; background:var(--pale); }
 .run details { margin:.2rem 0; } .run td, .disclosure td { overflow-wrap:anywhere; }
+.disclosure td.digest { font:11px/2 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace; }
+.disclosure table { width:100%; } .disclosure th { width:8.5rem; } .disclosure td:nth-child(2) { width:15.5rem; } .disclosure p { font-size:.9rem; }
 .failed { border-color:var(--red); background:var(--warm); } .failed strong { color:var(--red); }
 [data-mime-type="application/vnd.jupyter.stderr"] pre { background:var(--warm); border-left:3px solid #e08a5b; padding:.5rem .8rem; }
 .ansi-red-fg, .ansi-red-intense-fg { color:var(--red); } .ansi-green-fg, .ansi-green-intense-fg { color:#0f6e56; }
@@ -599,13 +616,14 @@ _TEMPLATE = """
 {%- if run.error %}<pre>{{ run.error.ename | escape_html }}: {{ run.error.evalue | escape_html }}</pre>{% endif %}
 <details><summary>parameters</summary><table>{% for name, value in run.parameters.items() %}
 <tr><th>{{ name | escape_html }}</th><td>{{ value | json_dumps | escape_html }}</td></tr>{% endfor %}</table></details>
-<details><summary>provenance</summary><table>{% for name in ("models", "endpoint", "usage", "git", "python", "packages", "notebook") %}
+<details><summary>provenance</summary><table>{% for name in ("models", "endpoint", "usage", "replies", "prices", "git", "python", "packages", "notebook") %}
 <tr><th>{{ name }}</th><td>{{ run[name] | json_dumps | escape_html }}</td></tr>{% endfor %}</table></details></div>
 {%- endblock -%}
 {%- block body_footer -%}
 <section class="disclosure"><h2>Disclosure</h2><p>{{ resources.methods | escape_html }}</p><table>
 {%- for topic, item, value in resources.sheet %}
-<tr><th>{{ topic | escape_html }}</th><td>{{ item | escape_html }}</td><td>{{ value | escape_html }}</td></tr>{% endfor %}
+<tr><th>{{ topic | escape_html }}</th><td>{{ item | escape_html }}</td>
+<td{% if value | length == 64 and " " not in value %} class="digest"{% endif %}>{{ value | escape_html }}</td></tr>{% endfor %}
 </table></section>{{ super() }}
 {%- endblock -%}
 """
@@ -756,11 +774,12 @@ def _carry_out(path: Path, given: dict, values: dict, folder: Path, *, progress:
     fault = _execute(notebook, folder, options, halt)
     line.close()
     error = _first_error(notebook, fault, line.section)
-    results = _scrub(_load_json(folder / "results.json"), secrets)
+    results, models = _scrub(_load_json(folder / "results.json"), secrets), _load_json(folder / ".models.json")
+    (folder / ".models.json").unlink(missing_ok=True)
     if results:
         _save_json(folder / "results.json", results)
     manifest |= {"status": "failed" if error else "ok", "ended": datetime.now().astimezone().isoformat(timespec="seconds"), "error": error,
-                 "seconds": round(time.perf_counter() - began, 1), "usage": results.get("usage")}
+                 "seconds": round(time.perf_counter() - began, 1), "usage": results.get("usage"), "replies": models}
     manifest = _scrub(manifest, secrets)
     clean = _save_notebook(notebook, folder, secrets)
     _save_pictures(clean, folder)
@@ -777,8 +796,21 @@ def _carry_out(path: Path, given: dict, values: dict, folder: Path, *, progress:
         raise RunError(folder, manifest["error"])
     return folder
 
+# %% ../nbs/12_runs.ipynb #5a1eda02
+def _checked_prices(prices: Any) -> list | dict | None:
+    "Two prices for all models, or by model."
+    if prices is None:
+        return None
+    for name, pair in prices.items() if isinstance(prices, Mapping) else [("", prices)]:
+        numbers = list(pair) if isinstance(pair, Sequence) and not isinstance(pair, str) else []
+        if len(numbers) != 2 or not all(isinstance(p, int | float) and not isinstance(p, bool) and 0 <= p < math.inf for p in numbers):
+            raise ValueError(f"prices{f' of {name!r}' if name else ''} must be two numbers of at least 0, for a million tokens of prompt and of reply,"
+                             f" such as [0.15, 0.6], or {{model: [0.15, 0.6]}}; got {pair!r}")
+    return {str(k): list(v) for k, v in prices.items()} if isinstance(prices, Mapping) else list(prices)
+
 # %% ../nbs/12_runs.ipynb #c43e0c09
-def run(experiment: str | Path, parameters: dict | None = None, *, out: str | Path = "runs", progress: bool = True) -> Path:
+def run(experiment: str | Path, parameters: dict | None = None, *, out: str | Path = "runs", progress: bool = True,
+        prices: Sequence[float] | Mapping[str, Sequence[float]] | None = None) -> Path:
     """Run an experiment and keep all that belongs to it in a new folder.
 
     Parameters
@@ -791,6 +823,8 @@ def run(experiment: str | Path, parameters: dict | None = None, *, out: str | Pa
         Where the folder is made.
     progress : bool
         Say on stderr how far it is.
+    prices : two floats, or dict from model to two floats; optional
+        Price of a million tokens of prompt and of reply, to reckon what the run has cost; the currency is yours. It stands in the manifest.
 
     Returns
     -------
@@ -800,16 +834,16 @@ def run(experiment: str | Path, parameters: dict | None = None, *, out: str | Pa
     Raises
     ------
     ValueError, FileNotFoundError
-        Before anything starts, if there is no such experiment or a parameter is unknown or wrong.
+        Before anything starts, if there is no such experiment, or a parameter or a price is unknown or wrong.
     ModuleNotFoundError
         If papermill or nbconvert is not installed.
     RunError
         If a cell fails or the kernel dies; the folder is kept.
     """
-    values = check_parameters(experiment, parameters)
+    values, more = check_parameters(experiment, parameters), {"prices": _checked_prices(prices)}
     _need_lab("papermill", "nbconvert", "ipykernel")
     path, given = _locate(experiment), _plain(parameters or {})
-    return _carry_out(path, given, values, _new_folder(Path(out), path.stem, values), progress=progress)
+    return _carry_out(path, given, values, _new_folder(Path(out), path.stem, values), progress=progress, more=more)
 
 # %% ../nbs/12_runs.ipynb #324035bf
 def _yaml(text: str, source: str) -> Any:
@@ -888,6 +922,8 @@ def _arguments() -> argparse.ArgumentParser:
                              help="parameters as YAML text: '{seed: 1, states: [CA, NY]}', or NAME=VALUE; of a grid, NAME=VALUE,VALUE,…")
         command.add_argument("-p", "--parameter", action="append", default=[], nargs=2, metavar=("NAME", "VALUE"), help="one parameter")
         command.add_argument("--out", default=name, metavar="DIR", help=help)
+    execute.add_argument("--prices", metavar="YAML", help="price of a million tokens of prompt and of reply, to reckon the cost: '[0.15, 0.6]', or by "
+                         "model: '{gpt-4o-mini: [0.15, 0.6]}'")
     several.add_argument("--workers", type=int, default=2, metavar="N", help="cells at a time (default: 2)")
     several.add_argument("--table", default="summary", metavar="NAME", help="which of the recorded tables to collect (default: summary)")
     return parser
@@ -952,7 +988,8 @@ def main(argv: list[str] | None = None) -> int:
         elif arguments.command == "grid":
             return _grid(arguments)
         else:
-            print(_summary(run(arguments.experiment, _given(arguments), out=arguments.out)))
+            prices = None if arguments.prices is None else _yaml(arguments.prices, "the value of --prices")
+            print(_summary(run(arguments.experiment, _given(arguments), out=arguments.out, prices=prices)))
         sys.stdout.flush()
     except (ValueError, FileNotFoundError) as e:
         print(f"persona-kit: {e}", file=sys.stderr)

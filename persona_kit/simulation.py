@@ -22,7 +22,7 @@ from typing import Any, TypedDict, Unpack, cast, overload
 import numpy as np
 import pandas as pd
 
-from .chat import ChatModel, Request, _again, _Call, _expected, _key, _resolve, _run, _statuses, _store_get, _text, _text_key
+from .chat import _SHORT, ChatModel, Request, _again, _Call, _expected, _key, _noted, _resolve, _run, _statuses, _store_get, _text, _text_key
 from .personas import _rendered, prompt, render, tier_attributes
 from persona_kit.replies import (
     LETTERS, _bare, _json_text, option_probabilities, parse_choice, parse_distribution, parse_multiple, parse_number, parse_text,
@@ -681,7 +681,9 @@ def _stored(study: _Study, step: _Step, made: list[tuple[str, list[Request]]] | 
     if made is not None:
         made.append((step.name, cast(list[Request], requests)))
     keys = [_text_key(_text(model, r)) for r in requests]
-    found = _store_get(model.store, list(dict.fromkeys(keys)), ("request_key", "reply", "usage"))
+    found = _store_get(model.store, list(dict.fromkeys(keys)), _SHORT)
+    if made is None:
+        _noted(model, list(found.values()))
     rows = [found.get(key) for key in keys]
     return [None if row is not None and study.again and step.wrong(at, row) else row for at, row in enumerate(rows)]
 

@@ -12,6 +12,7 @@ import io
 import json
 import re
 import warnings
+import zlib
 from ast import literal_eval
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -36,8 +37,7 @@ def _error(where: Any, message: object, row: Any = None, column: str | None = No
 # %% ../nbs/02b_survey_files.ipynb #49770276
 def _text(path: Path, encoding: str | None) -> str:
     "The text of a file, which may be compressed with gzip."
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        raw = file.read()
+    raw = _bytes(path)
     name = encoding or next((n for mark, n in _MARKS if raw.startswith(mark)), "utf-8")
     try:
         text = raw.decode(name)
@@ -48,7 +48,22 @@ def _text(path: Path, encoding: str | None) -> str:
         raise _error(path.name, f"there is no encoding {name!r}; such as 'utf-8', 'cp1252', 'utf-16'") from None
     if text.count("\0") > len(text) / 4:
         raise _error(path.name, "every other character is empty, as in UTF-16 without a mark; name it: encoding='utf-16-le' or 'utf-16-be'")
+    if "\ufffd" in text:
+        line = text[: text.index("\ufffd")].count("\n") + 1
+        warnings.warn(f"{path.name}, line {line}: the file holds the sign \ufffd, which stands for a letter that was lost when somebody saved it in "
+                      "the wrong encoding; go back to the original", stacklevel=3)
     return text
+
+# %% ../nbs/02b_survey_files.ipynb #bad00001
+def _bytes(path: Path) -> bytes:
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            raw = file.read()
+    except (EOFError, gzip.BadGzipFile, zlib.error) as e:
+        raise _error(path.name, f"this is no whole gzip file: {e}; fetch it again, or drop .gz from its name if it is not compressed") from None
+    if raw.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        raise _error(path.name, "this is an Excel workbook or another archive and no text; save it as CSV (UTF-8)")
+    return raw
 
 # %% ../nbs/02b_survey_files.ipynb #de20da05
 def _table(path: Path, encoding: str | None) -> pd.DataFrame:
@@ -96,6 +111,7 @@ class _How:
     skip: bool = False
     left_out: list[str] = field(default_factory=list)
     nominal: list[str] = field(default_factory=list)
+    places: dict[str, list[str]] = field(default_factory=dict)  # of each item_id
 
     def refuses(self, label: Any) -> bool:
         "Whether a label is a refusal, whatever its case, apostrophe, or note that it was volunteered."
@@ -149,9 +165,11 @@ def _made(where: Any, row: Any, how: _How, record: Mapping[str, Any]) -> Item:
     if unknown:
         raise _error(where, f"unknown field {min(unknown)!r}; an item has {', '.join(f.name for f in fields(Item))}", row)
     try:
-        return Item(**record)
+        item = Item(**record)
     except (ValueError, TypeError) as e:
         raise _error(where, e, row) from None
+    how.places.setdefault(item.item_id, []).append(f"{where}{'' if row is None else f', row {row}'}")
+    return item
 
 # %% ../nbs/02b_survey_files.ipynb #20909088
 def _listed(cell: Any, where: Any, row: Any, column: str) -> list:
@@ -219,9 +237,10 @@ def _from_options(item_id: str, part: pd.DataFrame, where: Any, how: _How) -> It
     record |= {k: _float(record[k], where, row, k) for k in ("at_most", "minimum", "maximum") if k in record}
     record |= {k: _listed(record[k], where, row, k) for k in ("paraphrases",) if k in record}
     record = {"item_id": item_id, "text": ""} | record
-    if record.get("kind") not in ("number", "text") and part["option"].map(_absent).any():
-        raise _error(where, f"an option of item {item_id!r} has no label", part.index[part["option"].map(_absent)][0], "option")
-    return _made(where, row, how, record | _options(part[~part["option"].map(_absent)], where, how))
+    blank = part["option"].map(lambda o: _absent(o) or (isinstance(o, str) and not o.strip()))
+    if record.get("kind") not in ("number", "text") and blank.any():
+        raise _error(where, f"an option of item {item_id!r} has no label; write one, or delete the row", part.index[blank][0], "option")
+    return _made(where, row, how, record | _options(part[~blank], where, how))
 
 # %% ../nbs/02b_survey_files.ipynb #bc9a4bf6
 def _options(part: pd.DataFrame, where: Any, how: _How) -> dict[str, Any]:
@@ -303,6 +322,9 @@ def _document(data: Any, where: str, how: _How) -> list[Item]:
 def _from_record(place: str, record: Mapping, how: _How) -> Item:
     given = {ALIASES.get(str(k), str(k)): v for k, v in record.items() if not _absent(v)}
     given |= {k: _float(given[k], place, None, k) for k in ("at_most", "minimum", "maximum") if k in given}
+    mapped = next((k for k in ("options", "values", "refusals") if isinstance(given.get(k), Mapping)), None)
+    if mapped:
+        raise _error(place, f"{mapped} must be a list such as {list(given[mapped].values())[:3]}, and this is a mapping with the keys {list(given[mapped])[:3]}")
     rule = given.get("ask_if")
     given |= {"ask_if": _numeric(rule)} if rule is not None and not isinstance(rule, str) else {}
     return _made(place, None, how, {"item_id": "", "text": ""} | given)
@@ -462,7 +484,10 @@ def _flow(data: Mapping, where: str) -> list[str]:
 
 # %% ../nbs/02b_survey_files.ipynb #59c1fc33
 def _qualtrics(data: Mapping, where: str, how: _How) -> list[Item]:
-    questions = {e["PrimaryAttribute"]: e["Payload"] for e in data["SurveyElements"] if isinstance(e, Mapping) and e.get("Element") == "SQ"}
+    elements = data["SurveyElements"]
+    if not isinstance(elements, list) or not all({"PrimaryAttribute", "Payload"} <= set(e) for e in elements if isinstance(e, Mapping) and e.get("Element") == "SQ"):
+        raise _error(where, "SurveyElements must be a list in which each question (SQ) has a PrimaryAttribute and a Payload; export the survey again")
+    questions = {e["PrimaryAttribute"]: e["Payload"] for e in elements if isinstance(e, Mapping) and e.get("Element") == "SQ"}
     found: dict[str, list[Item]] = {}
     unread = []
     for key in _flow(data, where):
@@ -470,12 +495,16 @@ def _qualtrics(data: Mapping, where: str, how: _How) -> list[Item]:
         if not isinstance(question, Mapping) or question.get("QuestionType") in _SILENT:
             continue
         tag = str(question.get("DataExportTag") or key)
+        again = any(q.get("DataExportTag") == tag for k, q in questions.items() if k in found and isinstance(q, Mapping))
+        place = f"{where}, question {tag!r}{f' ({key})' if again else ''}"
         rule, clear = _display_logic(question, found, questions)
         try:
-            items = _question(question, tag, f"{where}, question {tag!r}", how)
-        except TableError as e:
+            items = _question(question, tag, place, how)
+        except (TableError, AttributeError, KeyError, TypeError) as e:
+            if not isinstance(e, TableError):
+                e = _error(place, f"it is not as Qualtrics writes it ({e}); export the survey again, or leave it out: errors='skip'")
             if not how.skip:
-                raise
+                raise e from None
             how.left_out.append(str(e))
             continue
         unread += ([] if clear else [f"the display logic of {tag}"]) + ([] if items else [f"{tag} ({question.get('QuestionType')} {question.get('Selector')})"])
@@ -626,6 +655,7 @@ def read_survey(path: str | Path, *, items: Sequence[str] | None = None, columns
         raise _error(path.name, "there is no question in it")
     found = [_with_scale(i) if i.kind == "single" and not i.ordinal and (scales is None or i.item_id in scales) else i for i in found]
     _check_wanted(path.name, [i.item_id for i in found], [*(items or ()), *(scales or ())])
+    _check_twice(how, [i.item_id for i in found] if items is None else items)
     kept = found if items is None else [next(i for i in found if i.item_id == name) for name in items]
     try:
         return Survey(kept)
@@ -668,6 +698,14 @@ def _check_wanted(where: str, ids: Sequence[str], wanted: Iterable[str]) -> None
     if absent:
         shown = f"{', '.join(map(str, ids[:8]))}{' …' * (len(ids) > 8)}"
         raise _error(where, f"there is no item {', '.join(map(repr, absent[:3]))}; there are {shown}")
+
+# %% ../nbs/02b_survey_files.ipynb #bad00002
+def _check_twice(how: _How, ids: Iterable[str]) -> None:
+    "An item_id may stand for one question only; both places are named."
+    for name in ids:
+        first, *others = how.places.get(name, [""])
+        if others:
+            raise TableError(f"{others[0]}: item_id {name!r} stands twice, first at {first}; rename or delete one of them")
 
 # %% ../nbs/02b_survey_files.ipynb #37e23efb
 def write_survey(survey: Survey, path: str | Path) -> Path:

@@ -159,6 +159,27 @@ def test_answers_that_do_not_fit(change, arguments, words):
         read_benchmark(frame(**change), SURVEY, **arguments)
 
 
+def test_a_weight_of_another_name_is_not_passed_over_in_silence():
+    other = frame().rename(columns={"weight": "wtssall"})
+    with pytest.warns(UserWarning, match="the frame: there is no column 'weight', so everybody counts once; 'wtssall' looks like weights"):
+        heads = read_benchmark(other, SURVEY)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pd.testing.assert_frame_equal(heads, read_benchmark(other, SURVEY, weight=None))
+        pd.testing.assert_frame_equal(read_benchmark(other, SURVEY, weight="wtssall"), read_benchmark(frame(), SURVEY))
+        read_benchmark(other.assign(wtssall="heavy"), SURVEY)  # no numbers, no weights
+
+
+def test_a_label_in_another_case_and_metadata_without_keys(tmp_path):
+    with pytest.raises(TableError, match="row 1, column 'q': 'none' is none of the options .*; the survey writes 'None'"):
+        read_benchmark(frame(q=["None", "none", None, None, None, None]), SURVEY)
+    (tmp_path / "W_W1").mkdir()
+    (tmp_path / "W_W1" / "responses.csv").write_text("Q1,SEX,WEIGHT_W1\nY,F,1\nN,M,1\n")
+    (tmp_path / "W_W1" / "metadata.csv").write_text("name,options\nSEX,F\n")
+    with pytest.raises(TableError, match="W_W1/metadata.csv: columns key and options are expected, there are name, options"):
+        read_benchmark(tmp_path / "W_W1", Item("Q1", "?", ("Y", "N")), by="SEX")
+
+
 def test_a_survey_that_does_not_fit():
     other = SURVEY + Item("z", "?", ["a", "b"])
     with pytest.raises(

@@ -1,6 +1,7 @@
 "The known-truth respondent: what is planted is what the equations say, and what the measures find."
 
 import asyncio
+import functools
 import itertools
 import math
 import socket
@@ -17,15 +18,19 @@ from persona_kit.alignment import alignment, distribution
 from persona_kit.chat import ChatError, ChatModel, Request
 from persona_kit.elections import drift, evaluate, position_bias
 from persona_kit.generation import generate
+from persona_kit.measures import coding_agreement, reply_rates, retest
 from persona_kit.personas import FORMATS, SUBJECTIVE, prompt, render
 from persona_kit.population import us_adults
 from persona_kit.respondent import (
-    NEGATIVE, POSITIVE, REFUSALS, UNREADABLE, Respondent, _styles, _unreadable, facts, reply, tone,
-    sample_answers,
+    _AROUND, _NOTHING, _NUMBERS, _OPEN, _TEXTS, NEGATIVE, POSITIVE, REFUSALS, TONES, UNREADABLE, Respondent, _grid, _list_styles,
+    _named, _percent_styles, _percents, _styles, _ticked, _unreadable, facts, reply, sample_answers, tone,
 )  # fmt: skip
+from persona_kit.replies import parse_distribution, parse_multiple, parse_number, parse_text
 from persona_kit.simulation import LETTERS, aask, ask, parse_choice
-from persona_kit.surveys import Item, Survey, presidential_election
+from persona_kit.surveys import Item, Survey, presidential_election, read_answer
 from persona_kit.tables import TableError, check
+from persona_kit.templates import templates
+from persona_kit.text import score_means, sentiment
 
 BALLOT = presidential_election(2020)
 DEMOCRAT, REPUBLICAN = BALLOT[0].options
@@ -384,6 +389,302 @@ def test_what_it_cannot_answer_is_an_error_that_says_why():
     with Respondent(items=COLOR, table=shares_of(COLOR)).model() as model:
         answers = ask(PEOPLE.head(2), BALLOT, model, progress=False)
     assert answers["status"].eq("error").all() and answers["reason"].str.contains("nothing is planted for the question").all()
+
+
+# several answers, numbers, texts
+
+
+NEWS = Item("news", "Where do you get your news?", ("TV", "Radio", "Papers", "Online", "Nowhere"), exclusive=("Nowhere",), kind="multiple",
+            refusals=("Don't know",))
+TWO = Item("two", "Which of these matter most to you?", ("Jobs", "Health", "Crime", "Schools"), kind="multiple", at_most=2)
+HOURS = Item("hours", "How many hours did you work yesterday?", kind="number", minimum=0, maximum=24, refusals=("Don't know",))
+FEEL = Item("feel", "How do you feel about the place where you live?", kind="text")
+KINDS = Survey([NEWS, TWO, HOURS, FEEL])
+MANY = Item("many", "Which?", tuple("abcdef"), kind="multiple", exclusive=("a", "f"), at_most=3)
+DIALS = {"position_bias": 0.8, "acquiescence": 0.4, "homogenisation": 0.2, "refusals": 0.1, "unreadable": 0.07, "noise": 0.6,
+         "persona_spread": 1.5}  # fmt: skip
+
+
+def within(count, n, p, z=3.9):
+    "Whether a count of n is what chance makes of p (z standard errors: 1 in 10,000)."
+    return abs(count / n - p) <= z * math.sqrt(p * (1 - p) / n) + 1e-12
+
+
+EQUAL = PEOPLE.assign(weight=1.0)
+
+
+@functools.cache
+def figures(truth, item, mode):
+    return truth.planted(EQUAL, item, mode=mode)
+
+
+def figure(truth, item, quantity, option=None, mode="choice"):
+    table = figures(truth, item, mode).query("quantity == @quantity")
+    return (table if option is None else table[table["option"] == option])["value"].item()
+
+
+@pytest.mark.parametrize("item", [NEWS, TWO, MANY], ids=lambda i: i.item_id)
+def test_options_are_named_as_often_as_all_patterns_of_ticks_say(item):
+    ticks = np.random.default_rng(1).random(len(item.options))
+    boxes = [o not in item.exclusive for o in item.options]
+    named, total = np.zeros(len(ticks)), 0.0
+    for pattern in itertools.product([0, 1], repeat=sum(boxes)):
+        if sum(pattern) > (item.at_most or 99):
+            continue
+        row = np.zeros(len(ticks))
+        row[boxes] = pattern
+        if not row.any() and item.exclusive:
+            row[item.options.index(item.exclusive[0])] = 1
+        chance = np.prod([p if x else 1 - p for x, p in zip(pattern, ticks[boxes], strict=True)])
+        named, total = named + chance * row, total + chance
+    assert np.allclose(_named(item, ticks), named / total)
+    rng, counts, n = np.random.default_rng(2), np.zeros(len(ticks)), 3_000
+    for _ in range(n):
+        chosen = _ticked(item, ticks, rng.random(len(ticks)))
+        assert len(chosen) <= (item.at_most or 99)
+        counts[chosen] += 1
+    assert all(within(counts[k], n, (named / total)[k]) for k in np.flatnonzero(boxes))
+
+
+def test_numbers_are_an_ordered_probit():
+    "Against a simulation of the latent variable, cut into equally likely parts."
+    loadings = pd.DataFrame([("hours", "base", "", "number", 0.7), ("hours", "sex", "Female", "number", -0.4)],
+                            columns=["item_id", "attribute", "value", "option", "loading"])
+    truth = Respondent(items=HOURS, loadings=loadings)
+    shares = truth.probabilities(PEOPLE.head(1).assign(sex="Female", text="sex: Female"), HOURS)["share"].to_numpy()
+    latent = 0.3 + np.random.default_rng(1).standard_normal(400_000)
+    place = np.floor(25 * np.array([0.5 * math.erfc(-x / math.sqrt(2)) for x in latent])).astype(int).clip(max=24)
+    assert np.abs(np.bincount(place, minlength=25) / len(latent) - shares).max() < 4 * math.sqrt(0.12 * 0.88 / len(latent))
+
+
+@pytest.mark.parametrize("bounds, grid", [
+    ({"minimum": 0, "maximum": 24}, range(25)), ({}, range(101)), ({"minimum": 1900}, range(1900, 2001)), ({"maximum": 5}, range(-95, 6)),
+    ({"minimum": 0, "maximum": 1_000_000}, range(0, 1_000_001, 10_000)),
+    ({"minimum": 0.5, "maximum": 1}, [0.5 + k / 200 for k in range(101)])])  # fmt: skip
+def test_numbers_that_can_be_given(bounds, grid):
+    assert np.allclose(_grid(Item("n", "?", kind="number", **bounds)), list(grid))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.floats(1e-6, 1), min_size=2, max_size=12), st.floats(0, 0.9))
+def test_percents_are_whole_and_add_up(shares, refusing):
+    shares = (1 - refusing) * np.array(shares) / sum(shares)
+    stated = _percents(shares, refusing)
+    assert stated.sum() == 100 and np.allclose(stated, stated.round()) and (stated >= 0).all()
+    assert np.abs(stated - 100 * np.append(shares, refusing)).max() < 1 + 1e-6
+
+
+def test_every_form_is_read_as_planted():
+    shown = NEWS.options
+    for some in ([], [0], [1, 3], [0, 1, 2, 3]):
+        for text in (", ".join(LETTERS[k] for k in some) or "none", *_list_styles([LETTERS[k] for k in some])):
+            assert parse_multiple(text, TWO.options if not some else shown) == (some, "ok"), text
+    for said in ("0", "7", "2.5", "100000"):
+        assert all(parse_number(style.format(a=said)) == (float(said), "ok") for style in ("{a}", *_NUMBERS))
+    percents = {"A": 33, "B": 0, "C": 67}
+    assert all(parse_distribution(text, COLOR.options) == ([0.33, 0, 0.67], "ok") for text in _percent_styles(percents))
+    for around in _AROUND:
+        for texts in (*_TEXTS.values(), [s.format(label=o) for s in _OPEN for options in OPTIONS for o in options]):
+            assert all(parse_text(around.format(a=t))[1] == "ok" for t in texts)
+    assert all(parse_text(t) == (None, "refusal") for t in REFUSALS) and all(parse_text(t) == (None, "invalid") for t in _NOTHING)
+    assert all(tone(t) == 1 - TONES.index(name) for name, texts in _TEXTS.items() for t in texts)
+
+
+@pytest.fixture(scope="module")
+def kinds():
+    truth = Respondent(items=KINDS, seed=6, **DIALS)
+    with truth.model() as model:
+        return truth, ask(EQUAL, KINDS, model, draws=2, seed=9, progress=False)
+
+
+def test_all_kinds_end_to_end(kinds):
+    truth, answers = kinds
+    check(answers, "answers")
+    assert answers["simulator"].eq(truth.name).all() and truth.name.startswith("known-truth-")
+    rates = reply_rates(answers, by="item_id").set_index(["item_id", "status"])
+    for item in KINDS:
+        for status, name in (("refusal", "refusal_rate"), ("invalid", "invalid_rate")):
+            found = rates.loc[(item.item_id, status)]
+            assert within(found["rate"] * found["n"], found["n"], figure(truth, item, name)) and found["n"] == 400
+    for item in (NEWS, TWO):
+        said = [read_answer(item, o) for o in answers.query("item_id == @item.item_id and status == 'ok'")["option"]]
+        n, sizes = len(said) / 2, [len(s) for s in said]  # two draws of a person are alike: they tell at least as much as one
+        for option in item.options:
+            assert within(sum(option in s for s in said) / 2, n, figure(truth, item, "share", option))
+        assert abs(np.mean(sizes) - figure(truth, item, "count")) < 3.9 * np.std(sizes) / math.sqrt(n)
+
+
+def test_numbers_have_the_planted_mean_and_spread(kinds):
+    truth, answers = kinds
+    numbers = answers.query("item_id == 'hours' and status == 'ok'")
+    found = score_means(numbers.query("draw == 0"), "value", ci=0.9999).iloc[0]
+    assert found["low"] <= figure(truth, HOURS, "mean") <= found["high"] and found["high"] - found["low"] < 8
+    wide = numbers.pivot(index="persona_id", columns="draw", values="value").dropna()
+    assert abs(np.arctanh(wide[0].corr(wide[1])) - np.arctanh(figure(truth, HOURS, "correlation"))) < 3.9 / math.sqrt(len(wide) - 3)
+    total = figure(truth, HOURS, "sd") ** 2 + figure(truth, HOURS, "within_sd") ** 2
+    assert abs(numbers["value"].var() / total - 1) < 0.35 and figure(truth, HOURS, "correlation") > 0.2
+    again = retest(numbers, ci=0.9999).iloc[0]
+    assert again["low"] <= figure(truth, HOURS, "agreement") <= again["high"]
+
+
+def test_texts_have_the_planted_tone(kinds):
+    truth, answers = kinds
+    texts = answers.query("item_id == 'feel' and status == 'ok' and draw == 0").assign(tone=lambda t: t["option"].map(tone))
+    found = score_means(texts, "tone", ci=0.9999).iloc[0]
+    assert found["low"] <= figure(truth, FEEL, "tone") <= found["high"]
+    scores = sentiment(texts["option"]).assign(tone=texts["tone"].to_numpy())
+    for measure in ("polarity", "compound"):
+        means = scores.groupby("tone")[measure].mean()
+        assert means[-1] < means[0] < means[1]
+
+
+@pytest.mark.parametrize("template", templates())
+def test_conversations_and_all_templates_have_the_same_truth(template):
+    survey = Survey([COLOR, HOURS, NEWS])
+    truth = Respondent(items=survey, seed=3, noise=0.5, persona_spread=1.5)
+    with truth.model() as model:
+        answers = ask(EQUAL.head(50), survey, model, template=template, context="sequential", progress=False)
+    assert answers["status"].eq("ok").all()
+    planted = truth.planted(EQUAL.head(50), survey).set_index(["item_id", "quantity", "option"])["value"]
+    said = {i.item_id: [read_answer(i, o) for o in answers.query("item_id == @i.item_id")["option"]] for i in survey}
+    assert all(within(said["color"].count(o), 50, planted["color", "share", o]) for o in COLOR.options)
+    assert all(within(sum(o in s for s in said["news"]), 50, planted["news", "share", o]) for o in NEWS.options)
+    assert abs(np.mean(said["hours"]) - planted.xs(("hours", "mean"), level=[0, 1]).item()) < 3.9 * np.std(said["hours"]) / math.sqrt(50)
+
+
+def test_kinds_with_reasons_and_held_to_the_form():
+    some, survey = PEOPLE.head(40), Survey([NEWS, TWO, HOURS, COLOR])
+    truth = Respondent(items=survey, seed=3, refusals=0.2, unreadable=0.2, noise=0.5)
+    with truth.model() as model:
+        thought = ask(some, survey, model, mode="reason", progress=False)
+        held = ask(some, survey, model, constrain=True, progress=False)
+        stated = ask(some, COLOR, model, mode="distribution", constrain=True, progress=False)
+    assert thought["reason"].dropna().str.len().gt(5).all() and set(thought["status"]) == {"ok", "refusal", "invalid"}
+    assert set(held["status"]) == {"ok", "refusal"} and held.query("status == 'refusal'")["item_id"].isin(["news", "hours"]).all()
+    assert held["raw"].str.startswith("{").all() and stated["status"].eq("ok").all()
+
+
+# percentages, and texts that are coded
+
+
+def test_stated_distributions_are_those_planted():
+    survey, some = Survey([COLOR, TRUST]), EQUAL.head(100)
+    dials = {"position_bias": 1, "homogenisation": 0.3, "acquiescence": 0.5, "refusals": 0.15, "unreadable": 0.1, "noise": 0.7}
+    truth = Respondent(items=survey, seed=6, **dials)
+    with truth.model() as model:
+        answers = ask(some, survey, model, mode="distribution", draws=3, progress=False)
+        likeliest = ask(some, survey, model, mode="distribution", pick="mode", progress=False)
+    planted = truth.probabilities(some, survey, mode="distribution").set_index(["persona_id", "item_id", "option"])
+    exact = truth.probabilities(some, survey).set_index(["persona_id", "item_id", "option"])
+    assert (planted["when_first"] - exact["when_first"]).abs().max() < 0.011 and not np.allclose(planted["when_first"], exact["when_first"])
+    for row in answers[answers["probabilities"].notna()].itertuples():
+        item, first = survey[row.item_id], row.order[0]
+        place = item.options.index(first)
+        assert row.probabilities[place] / sum(row.probabilities[: len(item.options)]) == pytest.approx(
+            planted.loc[(row.persona_id, row.item_id, first), "when_first"])
+        assert sum(row.probabilities) == pytest.approx(1) and (row.item_id == "color" or row.probabilities[-1] == pytest.approx(0.15))
+    shares = distribution(answers, items=survey, ci=0.9999).set_index(["item_id", "option"])
+    for row in truth.planted(some, survey, mode="distribution").query("quantity == 'share'").itertuples():
+        low, high = shares.loc[(row.item_id, row.option), ["low", "high"]]
+        assert low <= row.value <= high
+    for item in survey:
+        part = answers[answers["item_id"] == item.item_id]
+        refused, unread = (part["status"].eq(s).sum() for s in ("refusal", "invalid"))
+        assert within(unread, 300, 0.1) and within(refused, 300, 0.15 if item is COLOR else 0.15 * 0.9)  # drawn from what was stated
+    chosen = likeliest[likeliest["status"].eq("ok")]
+    rows = zip(chosen["item_id"], chosen["option"], chosen["probabilities"], strict=True)
+    assert all(p[survey[i].options.index(o)] == max(p) for i, o, p in rows)
+
+
+@pytest.fixture(scope="module")
+def coded():
+    survey = Survey([COLOR, TRUST])
+    truth = Respondent(items=survey, seed=6, refusals=0.1, unreadable=0.08, noise=0.5, coding_error=0.25, persona_spread=1.5)
+    with truth.model() as model:
+        return truth, survey, ask(EQUAL, survey, model, mode="open", seed=9, progress=False)
+
+
+def test_codings_agree_as_often_as_planted(coded):
+    truth, survey, answers = coded
+    found = coding_agreement(answers, ci=0.9999).set_index("item_id")
+    for item in survey:
+        row = found.loc[item.item_id]
+        agree, kappa, uncoded = (figure(truth, item, q, mode="open") for q in ("coding_agreement", "coding_kappa", "uncoded"))
+        assert row["low"] <= agree <= row["high"] and row["kappa_low"] <= kappa <= row["kappa_high"]
+        assert row["alpha_low"] <= kappa <= row["alpha_high"]  # with equal coders α estimates the same
+        assert within(row["uncoded"] * row["n"], row["n"], uncoded) and 0.3 < kappa < 0.75
+
+
+def test_coded_shares_and_rates_are_those_planted(coded):
+    truth, survey, answers = coded
+    shares = distribution(answers, items=survey, ci=0.9999).set_index(["item_id", "option"])
+    for item in survey:
+        part, n = answers[answers["item_id"] == item.item_id], len(PEOPLE)
+        for option in item.options:
+            low, high = shares.loc[(item.item_id, option), ["low", "high"]]
+            assert low <= figure(truth, item, "share", option, mode="open") <= high
+        assert within(part["status"].eq("refusal").sum(), n, figure(truth, item, "refusal_rate", mode="open"))
+        assert within(part["status"].eq("invalid").sum(), n, figure(truth, item, "invalid_rate", mode="open"))
+    assert answers["simulator"].eq(truth.name).all()
+
+
+def test_another_respondent_can_code():
+    faithful, careless = Respondent(items=COLOR, seed=1), Respondent(seed=2, coding_error=0.5)
+    with faithful.model() as model, careless.model() as coder:
+        own = ask(PEOPLE.head(100), COLOR, model, mode="open", progress=False)
+        other = ask(PEOPLE.head(100), COLOR, model, mode="open", coder=coder, codings=3, progress=False)
+    assert coding_agreement(own)["kappa"].item() == 1 and own["status"].eq("ok").all()
+    agree = 0.5**2 + 0.5**2 / 3
+    found = coding_agreement(other, ci=0.9999).iloc[0]
+    assert found["low"] <= agree <= found["high"] and found["n_codings"] == 3
+    texts = dict(zip(own["persona_id"], own["option"], strict=True))
+    right = np.mean([c == texts[p] for p, codes in zip(other["persona_id"], other["codings"], strict=True) for c in codes])
+    assert abs(right - 0.5) < 3.9 * 0.5 / math.sqrt(3 * len(own))
+
+
+def test_intervals_of_kappa_hold_the_planted_one_as_often_as_they_say():
+    "Texts of 150 people, each coded twice with errors, 200 times; the bounds are three standard errors from 95 %."
+    truth, runs, n = Respondent(items=TRUST, seed=8, coding_error=0.2, unreadable=0.1), 200, 150
+    share = truth.probabilities(PEOPLE, TRUST, mode="open").query("option == 'Agree'")["drift_tone"].to_numpy()
+    labels, rng = np.array(["Agree", "Disagree", "Don't know", None], dtype=object), np.random.default_rng(4)
+    agree, kappa = (figure(truth, TRUST, q, mode="open") for q in ("coding_agreement", "coding_kappa"))
+    held = np.zeros(2)
+    for run in range(runs):
+        who = rng.integers(len(share), size=n)
+        meant = np.where(rng.random(n) < 0.1, 3, np.where(rng.random(n) < share[who], 0, 1))
+        codes = [np.where(rng.random(n) < 0.2, (meant + rng.integers(1, 4, n)) % 4, meant) for _ in range(2)]
+        pairs = [[labels[a], labels[b]] for a, b in zip(*codes, strict=True)]
+        frame = pd.DataFrame({"persona_id": np.arange(n), "item_id": "trust", "codings": pairs})
+        row = coding_agreement(frame, n_boot=200, seed=run).iloc[0]
+        held += [row["low"] <= agree <= row["high"], row["kappa_low"] <= kappa <= row["kappa_high"]]
+    assert ((held / runs > 0.90) & (held / runs < 0.996)).all(), held / runs
+
+
+def test_what_is_put_without_options_is_known_from_the_survey_only():
+    with Respondent(seed=1).model() as model:
+        answers = ask(PEOPLE.head(1), KINDS + Survey(COLOR), model, progress=False)
+        asked = ask(PEOPLE.head(1), COLOR, model, mode="open", progress=False)
+    errors = answers[answers["status"] == "error"].set_index("item_id")["reason"]
+    assert set(errors.index) == {"news", "two", "hours", "feel"} and errors.str.contains(r"Respondent\(items=survey\)").all()
+    assert "put without options" in asked["reason"].item()
+    twins = Survey([COLOR, Item("colour", COLOR.text, ("Black", "White"))])
+    truth = Respondent(items=twins, seed=1)
+    assert len(truth.probabilities(PEOPLE.head(1), twins)) == 5
+    with pytest.raises(ValueError, match="several of this wording"):
+        truth.probabilities(PEOPLE.head(1), twins, mode="open")
+    for survey, words in ((HOURS, "give the survey"), (TWO, "of kind 'multiple'")):
+        with pytest.raises(ValueError, match=words):
+            Respondent().probabilities(PEOPLE.head(1), survey)
+    with pytest.raises(ValueError, match="only single choices are drawn directly"):
+        sample_answers(Respondent(items=HOURS), PEOPLE, HOURS)
+    with pytest.raises(TableError, match="single choices only"):
+        Respondent(items=TWO, table=shares_of(TWO))
+
+
+def test_a_coding_error_belongs_to_the_name_only_if_there_is_one():
+    assert Respondent(coding_error=0).name == Respondent().name != Respondent(coding_error=0.1).name
+    with pytest.raises(ValueError, match="coding_error must be a number between 0 and 1"):
+        Respondent(coding_error=2)
 
 
 # given shares

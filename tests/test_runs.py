@@ -493,6 +493,17 @@ def test_a_place_that_cannot_be_written(plain, tmp_path, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_prices_on_the_command_line(tmp_path, capsys):
+    source = notebook(tmp_path / "one.ipynb", "1 + 1")
+    wrong = {"cheap": "prices must be two numbers", "{m: [1]}": "prices of 'm' must be", "[1": "the value of --prices is not valid YAML"}
+    for text, words in wrong.items():
+        assert main(["run", str(source), "--prices", text, "--out", str(tmp_path / "runs")]) == 2
+        assert words in capsys.readouterr().err and not (tmp_path / "runs").exists()
+    assert main(["run", str(source), "--prices", "{m: [1, 2.5]}", "--out", str(tmp_path / "runs")]) == 0
+    (made,) = (tmp_path / "runs").iterdir()
+    assert manifest(made)["prices"] == {"m": [1, 2.5]} and manifest(made)["replies"] == {}
+
+
 def test_version_and_summary(tmp_path, capsys):
     with pytest.raises(SystemExit) as e:
         main(["--version"])

@@ -208,6 +208,56 @@ def test_tables_that_are_none(tmp_path, text, words):
     assert str(e.value).startswith("club.csv")
 
 
+def test_items_with_one_name_are_both_placed(tmp_path):
+    rows = [{"item_id": name, "text": f"{name}?", "options": ["a", "b"]} for name in ("q", "r", "q")]
+    for ending, places in ((".json", "item 3: .*first at club.json, item 1"), (".parquet", "row 2: .*first at club.parquet, row 0")):
+        path = tmp_path / f"club{ending}"
+        put(path, json.dumps(rows)) if ending == ".json" else pd.DataFrame(rows).to_parquet(path)
+        with pytest.raises(TableError, match=f"club{ending}, {places}; rename or delete one of them"):
+            read_survey(path)
+        assert [i.item_id for i in read_survey(path, items=["r"])] == ["r"]
+        with pytest.raises(TableError, match="item_id 'q' stands twice"):
+            read_survey(path, items=["q"])
+    line = "Q1,A?,\"['Y', 'N', 'Refused']\",\"[1.0, 2.0]\"\n"
+    for wave in ("W_W1", "W_W2"):
+        (tmp_path / "pew" / wave).mkdir(parents=True)
+        put(tmp_path / "pew" / wave / "info.csv", "key,question,references,option_ordinal\n" + line)
+    with pytest.raises(TableError, match="W_W2/info.csv, row 2: item_id 'Q1' stands twice, first at W_W1/info.csv, row 2"):
+        read_survey(tmp_path / "pew")
+
+
+@pytest.mark.parametrize("name, content, words", [
+    ("a.csv", b"item_id,text,option\nq,Q?,a\nq,Q?,   \n", "a.csv, row 3, column 'option': an option of item 'q' has no label; write one"),
+    ("a.csv", b"PK\x03\x04\x14\x00\x06\x00item_id", "a.csv: this is an Excel workbook .* save it as CSV"),
+    ("a.csv.gz", b"item_id,text,option\nq,Q?,a\n", "a.csv.gz: this is no whole gzip file: Not a gzipped file"),
+    ("a.csv.gz", gzip.compress(b"item_id,text,option\nq,Q?,a\nq,Q?,b\n")[:-9], "a.csv.gz: this is no whole gzip file: .*fetch it again"),
+    ("a.json", b'[{"item_id": "q", "text": "?", "options": {"1": "Yes", "2": "No"}}]', "a.json, item 1: options must be a list .*'Yes'"),
+    ("a.qsf", b'{"SurveyElements": 5}', "a.qsf: SurveyElements must be a list"),
+    ("a.qsf", b'{"SurveyElements": [{"Element": "SQ", "Payload": {}}]}', "a.qsf: SurveyElements must be .* export the survey again"),
+    ("a.qsf", b'{"SurveyElements": [{"Element": "SQ", "PrimaryAttribute": "QID1", "Payload": {"QuestionType": "MC", "Selector": "SAVR", '
+              b'"DataExportTag": "Q1", "QuestionText": "?", "Choices": {"1": "Yes", "2": "No"}}}]}',
+     "a.qsf, question 'Q1': it is not as Qualtrics writes it .*errors='skip'")])  # fmt: skip
+def test_broken_files_are_named_with_the_place_and_the_way_out(tmp_path, name, content, words):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(TableError, match=words):
+        read_survey(tmp_path / name)
+
+
+def test_letters_that_were_lost_before_are_told(tmp_path):
+    path = put(tmp_path / "a.csv", "item_id,text,option\nq,Q?,a\nq,Q?,f\ufffdr\n")
+    with pytest.warns(UserWarning, match="a.csv, line 3: the file holds the sign .*wrong encoding"):
+        assert len(read_survey(path)) == 1
+
+
+def test_two_questions_with_one_export_tag_are_told_apart(tmp_path):
+    payload = {"QuestionType": "MC", "Selector": "SAVR", "DataExportTag": "Q1", "QuestionText": "?",
+               "Choices": {"1": {"Display": "Yes"}, "2": {"Display": "No"}}}  # fmt: skip
+    elements = [{"Element": "SQ", "PrimaryAttribute": f"QID{n}", "Payload": payload} for n in (3, 8)]
+    path = put(tmp_path / "a.qsf", json.dumps({"SurveyElements": elements}))
+    with pytest.raises(TableError, match=r"question 'Q1' \(QID8\): item_id 'Q1' stands twice, first at a.qsf, question 'Q1'"):
+        read_survey(path)
+
+
 def test_questions_that_cannot_be_read_may_be_skipped(tmp_path):
     path = put(tmp_path / "club.csv", "item_id,text,option\nq,Q?,a\nq,Q?,A\nr,R?,a\nr,R?,b\ns,S?,a\n")
     with pytest.warns(
@@ -364,7 +414,7 @@ def test_waves_come_in_the_order_of_their_numbers(wave):
     assert [i.item_id for i in read_survey(wave.parent)][::5] == ["CATS_W7", "CATS_W9", "CATS_W10"]
     (wave.with_name("copy")).mkdir()
     (wave.with_name("copy") / "info.csv").write_text((wave / "info.csv").read_text(encoding="utf-8"), encoding="utf-8")
-    with pytest.raises(TableError, match="human_resp: item_id 'CATS_W7' stands twice"):
+    with pytest.raises(TableError, match="W7/info.csv, row 2: item_id 'CATS_W7' stands twice, first at copy/info.csv, row 2"):
         read_survey(wave.parent)
 
 
