@@ -527,9 +527,9 @@ def compare_weightings(designs: Mapping[str, pd.DataFrame], margins: Mapping, *,
             absent = [c for c in by if c not in frame]
             if absent:
                 raise ValueError(f"{name}: no column {', '.join(map(repr, absent))}; it has {', '.join(map(str, frame.columns))}")
-            labels = frame[by[0]].to_numpy() if len(by) == 1 else pd.MultiIndex.from_frame(frame[by])
-            mine = pd.Series(w / w.sum()).groupby(pd.Index(labels)).sum()
-            gap = mine.sub(target / target.sum(), fill_value=0)
+            labels = frame[by[0]].to_numpy() if len(by) == 1 else list(frame[by].itertuples(index=False, name=None))
+            mine = pd.Series(w / w.sum()).groupby(pd.Index(labels, tupleize_cols=False)).sum()
+            gap = mine.sub(pd.Series((target / target.sum()).to_numpy(), index=target.index.to_flat_index()), fill_value=0)
             i = int(np.argmax(gap.abs().to_numpy()))
             rows.append((name, _name(by), gap.abs().sum() / 2, gap.iloc[i], gap.index[i], len(w), _effective(w), (w > 0).sum() / _effective(w)))
     return pd.DataFrame(rows, columns=["design", "margin", "total_variation", "largest", "category", "n", "effective_sample_size", "design_effect"])
