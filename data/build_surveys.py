@@ -97,12 +97,13 @@ def vote(source: Path) -> pd.DataFrame:
 def cells(source: Path) -> pd.DataFrame:
     "Voters of 2016, and those for Trump, in each combination of sex, race, age, party and ideology."
     raw = pd.read_parquet(source / "surveys" / "cces_2016_trump_vote.parquet")
+    steps = [v.lower() for v in IDEOLOGY.values()]
     people = pd.DataFrame({
         "sex": raw["female"].map({0: "Male", 1: "Female"}),
         "race": raw["racef"].where(raw["racef"].isin(["White", "Black", "Hispanic"]), "Other").astype(object),
         "age": ages(raw["age"]),
         "party": pd.Categorical(raw["pid7na"].map(dict(enumerate(PARTIES, 1))), PARTIES, ordered=True),
-        "ideology": pd.Categorical(raw["ideo"].map({k: v.lower() for k, v in IDEOLOGY.items()}), [v.lower() for v in IDEOLOGY.values()], ordered=True),
+        "ideology": pd.Categorical(raw["ideo"].map(dict(enumerate(steps, 1))), steps, ordered=True),
         "trump": raw["votetrump"],
     }).dropna()
     table = people.groupby(["sex", "race", "age", "party", "ideology"], observed=True)["trump"].agg(n="size", trump="sum").reset_index()
