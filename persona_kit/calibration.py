@@ -451,8 +451,8 @@ def assign_quotas(personas: pd.DataFrame, benchmark: "Population | pd.DataFrame"
     Returns
     -------
     DataFrame
-        The personas with the attributes, and `tier` raised to the lowest one that shows them, so that `generate` puts them to the model
-        and keeps them. Within each group of `given` the weighted shares are those of the
+        The personas with the attributes, and `tier` raised to the lowest one that shows them, so that `render` does. For
+        `generate` name them: `fixed=attributes`. Within each group of `given` the weighted shares are those of the
         benchmark up to the weight of one person per cell.
 
     Raises
