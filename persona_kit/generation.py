@@ -148,6 +148,22 @@ def _drawn_order(attribute: Attribute, values: tuple[str, ...], seed: int | None
         return values[::-1] if row_seeds(seed, attribute.name, "reversed")[0] % 2 else values
     return tuple(values[i] for i in row_seeds(seed, attribute.name, values).argsort())
 
+# %% ../nbs/05_generation.ipynb #f2e527b5
+_GIVEAWAYS = {
+    "party": {"Democrat": r"(?-i:Democrats?)|Democratic party", "Republican": r"(?-i:Republicans?)|(?-i:GOP)"},
+    "ideology": {"liberal": r"liberals?(?! arts)|progressives?|left[- ]wing\w*|leftists?", "conservative": r"conservatives?|right[- ]wing\w*"},
+    "religion": {"evangelical": r"evangelicals?|born[- ]again", "Protestant": r"protestants?|Lutheran|Methodist|Baptist|Presbyterian|Episcopal\w*",
+                 "Catholic": "catholic\\w*", "Mormon": r"mormons?|latter[- ]day saints?", "Jewish": r"jewish|judaism|synagogue|rabbi",
+                 "Muslim": r"muslims?|islam\w*|mosque", "Hindu": r"hindu\w*", "Buddhist": r"buddh\w+", "atheist": r"atheis\w+", "agnostic": r"agnostic\w*"},
+}
+
+
+def _denials(text: str, fixed: Mapping[str, str] | None) -> list[str]:
+    "Words that another value of a fixed attribute would use."
+    return list(dict.fromkeys(f"{name}: {found[0]!r}, but the quota says {value!r}" for name, value in (fixed or {}).items()
+                              for kind, words in _GIVEAWAYS.get(name, {}).items() if kind not in value
+                              for found in re.finditer(rf"\b(?:{words})\b", text, flags=re.I)))
+
 # %% ../nbs/05_generation.ipynb #7b792d79
 def parse_attributes(text: str, attributes: list[Attribute], person: dict, fixed: Mapping[str, str] | None = None) -> tuple[dict[str, str], str, str]:
     """Read a model's JSON reply.
@@ -270,22 +286,6 @@ def parse_narrative(text: str, person: dict, *, truncated: bool = False, fixed: 
         return {}, "invalid", other
     wrong = contradictions(text, person) + _denials(text, fixed)
     return {"narrative": text}, "contradiction" if wrong else "ok", "; ".join(wrong)
-
-# %% ../nbs/05_generation.ipynb #f2e527b5
-_GIVEAWAYS = {
-    "party": {"Democrat": r"(?-i:Democrats?)|Democratic party", "Republican": r"(?-i:Republicans?)|(?-i:GOP)"},
-    "ideology": {"liberal": r"liberals?(?! arts)|progressives?|left[- ]wing\w*|leftists?", "conservative": r"conservatives?|right[- ]wing\w*"},
-    "religion": {"evangelical": r"evangelicals?|born[- ]again", "Protestant": r"protestants?|Lutheran|Methodist|Baptist|Presbyterian|Episcopal\w*",
-                 "Catholic": "catholic\\w*", "Mormon": r"mormons?|latter[- ]day saints?", "Jewish": r"jewish|judaism|synagogue|rabbi",
-                 "Muslim": r"muslims?|islam\w*|mosque", "Hindu": r"hindu\w*", "Buddhist": r"buddh\w+", "atheist": r"atheis\w+", "agnostic": r"agnostic\w*"},
-}
-
-
-def _denials(text: str, fixed: Mapping[str, str] | None) -> list[str]:
-    "Words that another value of a fixed attribute would use."
-    return list(dict.fromkeys(f"{name}: {found[0]!r}, but the quota says {value!r}" for name, value in (fixed or {}).items()
-                              for kind, words in _GIVEAWAYS.get(name, {}).items() if kind not in value
-                              for found in re.finditer(rf"\b(?:{words})\b", text, flags=re.I)))
 
 # %% ../nbs/05_generation.ipynb #5627c9a9
 def _quota(personas: pd.DataFrame, fixed: list[str]) -> list[dict[str, str]]:
