@@ -355,6 +355,7 @@ def test_bad_input_of_poststratification():
     with pytest.raises(ValueError, match="first attributes of by"):
         poststratify(answers, None, CELLS, ["state", "sex"], within="sex")
     with pytest.raises(ValueError, match=r"1 of 4 cells, 30\.0% of the population, have fewer than 2 respondents, such as A, f"):
-        poststratify(answers.assign(weight=np.where(answers["state"].eq("A") & answers["sex"].eq("f"), 0.0, 1.0)), None, CELLS, ["state", "sex"])
+        weightless = answers["state"].eq("A") & answers["sex"].eq("f")
+        poststratify(answers.assign(weight=np.where(weightless, 0.0, 1.0)), None, CELLS, ["state", "sex"])
     with pytest.raises(ValueError, match="smallest must be"):
         poststratify(answers, None, CELLS, ["state", "sex"], smallest=1)
