@@ -9,6 +9,8 @@ Congressional Election Study 2016, doi 10.7910/DVN/GDF6Z0, CC0; 64,600 responden
 Writes `gss_2018_spending.csv` and `cces_2016_vote.csv`: how many respondents of each group (`attribute`, `group`; "overall" is
 everybody) gave each `option` of each `item_id` (`n`). Only counts are kept, no respondent. The questions stand in
 `gss_2018_spending.json` and `cces_2016_vote.json`, which are written by hand; the script checks that their options are those counted.
+`cces_2016_cells.csv` counts the same voters by sex, race, age, party and ideology together (`n`, and `trump` among them), with the
+values that the personas' attributes have; who did not say a party or an ideology is left out.
 
 Neither source has weights. Both surveys publish some; the GSS of 2018 needs them because it interviewed one adult per household and
 followed up only part of those who did not answer, the CCES because it is an opt-in panel. The counts are of the samples as they are.
@@ -29,6 +31,7 @@ DEGREES = ["Less than high school", "High school", "Junior college", "Bachelor",
 PARTY_2018 = {**dict.fromkeys((0, 1, 2), "Democrat"), 3: "Independent", **dict.fromkeys((4, 5, 6), "Republican")}
 PARTY_2016 = {**dict.fromkeys((1, 2, 3), "Democrat"), 4: "Independent", **dict.fromkeys((5, 6, 7), "Republican")}
 IDEOLOGY = {1: "Very liberal", 2: "Liberal", 3: "Moderate", 4: "Conservative", 5: "Very conservative"}
+PARTIES = ["strong Democrat", "Democrat", "leans Democrat", "independent", "leans Republican", "Republican", "strong Republican"]
 AGES = {"18-29": (18, 29), "30-44": (30, 44), "45-64": (45, 64), "65+": (65, 120)}
 KNOWN = {"gss": (2348, 1296, {"natspac": 2086, "nateduc": 2326}), "cces": (64600, 44932, 18755)}
 
@@ -91,6 +94,22 @@ def vote(source: Path) -> pd.DataFrame:
     return counted(people, ["vote_2016"], attributes, ["Donald Trump", "Another candidate"])
 
 
+def cells(source: Path) -> pd.DataFrame:
+    "Voters of 2016, and those for Trump, in each combination of sex, race, age, party and ideology."
+    raw = pd.read_parquet(source / "surveys" / "cces_2016_trump_vote.parquet")
+    steps = [v.lower() for v in IDEOLOGY.values()]
+    people = pd.DataFrame({
+        "sex": raw["female"].map({0: "Male", 1: "Female"}),
+        "race": raw["racef"].where(raw["racef"].isin(["White", "Black", "Hispanic"]), "Other").astype(object),
+        "age": ages(raw["age"]),
+        "party": pd.Categorical(raw["pid7na"].map(dict(enumerate(PARTIES, 1))), PARTIES, ordered=True),
+        "ideology": pd.Categorical(raw["ideo"].map(dict(enumerate(steps, 1))), steps, ordered=True),
+        "trump": raw["votetrump"],
+    }).dropna()
+    table = people.groupby(["sex", "race", "age", "party", "ideology"], observed=True)["trump"].agg(n="size", trump="sum").reset_index()
+    return table.astype({"trump": int})
+
+
 def check(table: pd.DataFrame, name: str) -> None:
     "Stop if the written questions do not fit, or a group has more people than everybody."
     items = json.loads((OUT / f"{name}.json").read_text(encoding="utf-8"))["items"]
@@ -108,3 +127,4 @@ if __name__ == "__main__":
     for title, made in (("gss_2018_spending", spending(Path(sys.argv[1]))), ("cces_2016_vote", vote(Path(sys.argv[1])))):
         check(made, title)
         made.to_csv(OUT / f"{title}.csv", index=False, lineterminator="\n")
+    cells(Path(sys.argv[1])).to_csv(OUT / "cces_2016_cells.csv", index=False, lineterminator="\n")

@@ -215,7 +215,8 @@ def entropy_balance(frame: pd.DataFrame, margins: Mapping, *, weight: str = "wei
     Warns
     -----
     UserWarning
-        If the effective sample size falls to less than a tenth, or a weight grows more than a hundredfold.
+        If the effective sample size falls to less than a tenth, a weight grows more than a hundredfold, or more than a tenth of the weights are at a
+        bound.
 
     References
     ----------
@@ -230,7 +231,7 @@ def entropy_balance(frame: pd.DataFrame, margins: Mapping, *, weight: str = "wei
     if np.abs(found.gap).max() > tol:
         raise ValueError(_unmet(design, found, shares, bounds))
     fitted = pd.Series(found.weight * design.total, index=frame.index, name=weight)
-    _warn_if_exploded(start, fitted.to_numpy())
+    _warn_if_exploded(start, fitted.to_numpy(), bounds)
     return fitted
 
 # %% ../nbs/10_calibration.ipynb #971148f5
@@ -258,7 +259,7 @@ def _unmet(design: _Design, found: _Point, start: np.ndarray, bounds: tuple[floa
     text = [f"margin {worst[1]}"] if worst[0] > 1e-12 * design.total else []
     text += [f"the mean of {name!r} is off by {float(x @ found.weight) * scale:+.6g}" for name, x, scale in design.means]
     low, high = (0, 0) if bounds is None else _at_bounds(start, found.weight, bounds)
-    stuck = f" {low + high} of {len(weight)} weights are at the bounds {bounds}: widen them?" if bounds else ""
+    stuck = f" {low + high} of {len(weight)} weights are at the bounds ({bounds[0]:g}, {bounds[1]:g}): widen them?" if bounds else ""
     return f"the targets cannot be met together; worst is {'; '.join(text)}. Do they contradict each other?{stuck}"
 
 # %% ../nbs/10_calibration.ipynb #86eb9822
@@ -274,13 +275,17 @@ def _effective(weight: np.ndarray) -> float:
     return float(weight.sum() ** 2 / (weight**2).sum()) if (weight > 0).any() else 0.0
 
 # %% ../nbs/10_calibration.ipynb #b2934bbc
-def _warn_if_exploded(before: np.ndarray, after: np.ndarray) -> None:
+def _warn_if_exploded(before: np.ndarray, after: np.ndarray, bounds: tuple[float, float] | None) -> None:
     there = before > 0
     most = float((after[there] / before[there]).max() * before.sum() / after.sum())
     ess = _effective(before), _effective(after)
     if ess[1] < 0.1 * ess[0] or most > 100:
         warnings.warn(f"weights explode: the effective sample size falls from {ess[0]:,.0f} to {ess[1]:,.1f}, and one weight grows {most:,.0f}-fold; "
                       "give bounds=(0.2, 5), fewer targets, or more people", stacklevel=3)
+    low, high = (0, 0) if bounds is None else _at_bounds(before, after, bounds)
+    if low + high > 0.1 * len(before):
+        warnings.warn(f"{low + high} of {len(before)} weights are at the bounds ({bounds[0]:g}, {bounds[1]:g}): {low} at the lower, {high} at the upper; the targets pull "
+                      "hard on these people: wider bounds, fewer targets, or more people", stacklevel=3)
 
 # %% ../nbs/10_calibration.ipynb #b9c10a9b
 def weighting_report(before, after, *, bounds: tuple[float, float] | None = None) -> pd.DataFrame:
@@ -451,8 +456,8 @@ def assign_quotas(personas: pd.DataFrame, benchmark: "Population | pd.DataFrame"
     Returns
     -------
     DataFrame
-        The personas with the attributes, and `tier` raised to the lowest one that shows them, so that `generate` puts them to the model
-        and keeps them. Within each group of `given` the weighted shares are those of the
+        The personas with the attributes, and `tier` raised to the lowest one that shows them, so that `render` does. For
+        `generate` name them: `fixed=attributes`. Within each group of `given` the weighted shares are those of the
         benchmark up to the weight of one person per cell.
 
     Raises
@@ -527,9 +532,9 @@ def compare_weightings(designs: Mapping[str, pd.DataFrame], margins: Mapping, *,
             absent = [c for c in by if c not in frame]
             if absent:
                 raise ValueError(f"{name}: no column {', '.join(map(repr, absent))}; it has {', '.join(map(str, frame.columns))}")
-            labels = frame[by[0]].to_numpy() if len(by) == 1 else pd.MultiIndex.from_frame(frame[by])
-            mine = pd.Series(w / w.sum()).groupby(pd.Index(labels)).sum()
-            gap = mine.sub(target / target.sum(), fill_value=0)
+            labels = frame[by[0]].to_numpy() if len(by) == 1 else list(frame[by].itertuples(index=False, name=None))
+            mine = pd.Series(w / w.sum()).groupby(pd.Index(labels, tupleize_cols=False)).sum()
+            gap = mine.sub(pd.Series((target / target.sum()).to_numpy(), index=target.index.to_flat_index()), fill_value=0)
             i = int(np.argmax(gap.abs().to_numpy()))
             rows.append((name, _name(by), gap.abs().sum() / 2, gap.iloc[i], gap.index[i], len(w), _effective(w), (w > 0).sum() / _effective(w)))
     return pd.DataFrame(rows, columns=["design", "margin", "total_variation", "largest", "category", "n", "effective_sample_size", "design_effect"])

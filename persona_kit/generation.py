@@ -8,13 +8,14 @@ __all__ = ['allowed', 'schema', 'fields', 'parse_attributes', 'parse_narrative',
 # %% ../nbs/05_generation.ipynb #dfa7943b
 import json
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from .chat import ChatModel, Request, _run
 from .facts import contradictions, not_oneself
-from .personas import META, NOT_WORKING, OBJECTIVE, SUBJECTIVE, TIERS, WORK, Attribute, prompt, render, tier_attributes
+from .personas import META, NOT_WORKING, OBJECTIVE, SUBJECTIVE, TIERS, WORK, Attribute, _shown, prompt, render, tier_attributes
 from .tables import STATES, check, row_seeds
 
 # %% ../nbs/05_generation.ipynb #12380fd6
@@ -65,23 +66,26 @@ _TEXT, _PHRASE = {"type": "string", "maxLength": 60}, {"type": "string", "minLen
 _FREE = "in your own words"
 
 # %% ../nbs/05_generation.ipynb #936c4cd3
-def schema(attributes: list[Attribute], person: dict) -> dict[str, Any]:
+def schema(attributes: list[Attribute], person: dict, fixed: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The JSON schema of the attributes that a model is to fill in for one person.
 
     Parameters
     ----------
     attributes : list of Attribute
     person : dict
+    fixed : mapping of str to str, optional
+        Attributes decided beforehand and their values: the reply must begin with them.
 
     Returns
     -------
     dict
         Closed lists as enums without the excluded values; work, if asked for, as one of two objects.
     """
+    first: dict[str, Any] = {name: {"type": "string", "enum": [value]} for name, value in (fixed or {}).items()}
     one = {a.name: {"type": "string", "enum": list(allowed(a, person))} if a.values else _TEXT if a.name in WORK else _PHRASE for a in attributes}
     work = [n for n in WORK if n in one]
     if not work:
-        return _object(one)
+        return _object(first | one)
     properties: dict[str, Any] = {}
     for name, kind in one.items():
         if name not in work:
@@ -89,7 +93,7 @@ def schema(attributes: list[Attribute], person: dict) -> dict[str, Any]:
         elif "work" not in properties:
             forms = [form for form in (_work(one, work, person, True), _work(one, work, person, False)) if form]
             properties["work"] = forms[0] if len(forms) == 1 else {"anyOf": forms}
-    return _object({k: v for k, v in properties.items() if v != _object({})})
+    return _object(first | {k: v for k, v in properties.items() if v != _object({})})
 
 # %% ../nbs/05_generation.ipynb #5d9277e5
 def _object(properties: dict) -> dict[str, Any]:
@@ -108,7 +112,7 @@ def _work(one: dict, names: list[str], person: dict, works: bool) -> dict[str, A
     return _object(kept)
 
 # %% ../nbs/05_generation.ipynb #3d9a552d
-def fields(attributes: list[Attribute], person: dict | None = None, *, seed: int | None = None) -> str:
+def fields(attributes: list[Attribute], person: dict | None = None, *, seed: int | None = None, fixed: Mapping[str, str] | None = None) -> str:
     """The attributes and their values in words, for the prompt.
 
     Parameters
@@ -118,6 +122,8 @@ def fields(attributes: list[Attribute], person: dict | None = None, *, seed: int
         Only the values that this person's facts allow; see `allowed`.
     seed : int, optional
         Draws the order of the values of each attribute; without it they stand as in the attribute.
+    fixed : mapping of str to str, optional
+        Attributes decided beforehand: each with its one value.
 
     Returns
     -------
@@ -127,7 +133,7 @@ def fields(attributes: list[Attribute], person: dict | None = None, *, seed: int
     def values(a):
         return ": " + " | ".join(_drawn_order(a, allowed(a, person or {}), seed)) if a.values else f" ({_FREE})"
 
-    lines = [f'"{a.name}"{values(a)}' for a in attributes if a.name not in WORK]
+    lines = [f'"{name}": {value}' for name, value in (fixed or {}).items()] + [f'"{a.name}"{values(a)}' for a in attributes if a.name not in WORK]
     work = [a for a in attributes if a.name in WORK]
     if work:
         inside = ", ".join(f'"{a.name}"{values(a)}' for a in work)
@@ -142,8 +148,24 @@ def _drawn_order(attribute: Attribute, values: tuple[str, ...], seed: int | None
         return values[::-1] if row_seeds(seed, attribute.name, "reversed")[0] % 2 else values
     return tuple(values[i] for i in row_seeds(seed, attribute.name, values).argsort())
 
+# %% ../nbs/05_generation.ipynb #f2e527b5
+_GIVEAWAYS = {
+    "party": {"Democrat": r"(?-i:Democrats?)|Democratic party", "Republican": r"(?-i:Republicans?)|(?-i:GOP)"},
+    "ideology": {"liberal": r"liberals?(?! arts)|progressives?|left[- ]wing\w*|leftists?", "conservative": r"conservatives?|right[- ]wing\w*"},
+    "religion": {"evangelical": r"evangelicals?|born[- ]again", "Protestant": r"protestants?|Lutheran|Methodist|Baptist|Presbyterian|Episcopal\w*",
+                 "Catholic": "catholic\\w*", "Mormon": r"mormons?|latter[- ]day saints?", "Jewish": r"jewish|judaism|synagogue|rabbi",
+                 "Muslim": r"muslims?|islam\w*|mosque", "Hindu": r"hindu\w*", "Buddhist": r"buddh\w+", "atheist": r"atheis\w+", "agnostic": r"agnostic\w*"},
+}
+
+
+def _denials(text: str, fixed: Mapping[str, str] | None) -> list[str]:
+    "Words that another value of a fixed attribute would use."
+    return list(dict.fromkeys(f"{name}: {found[0]!r}, but the quota says {value!r}" for name, value in (fixed or {}).items()
+                              for kind, words in _GIVEAWAYS.get(name, {}).items() if kind not in value
+                              for found in re.finditer(rf"\b(?:{words})\b", text, flags=re.I)))
+
 # %% ../nbs/05_generation.ipynb #7b792d79
-def parse_attributes(text: str, attributes: list[Attribute], person: dict) -> tuple[dict[str, str], str, str]:
+def parse_attributes(text: str, attributes: list[Attribute], person: dict, fixed: Mapping[str, str] | None = None) -> tuple[dict[str, str], str, str]:
     """Read a model's JSON reply.
 
     Parameters
@@ -153,6 +175,8 @@ def parse_attributes(text: str, attributes: list[Attribute], person: dict) -> tu
         Those that were asked for.
     person : dict
         The persona's row, against which the reply is checked.
+    fixed : mapping of str to str, optional
+        Attributes decided beforehand, which the reply must repeat and its words must not deny.
 
     Returns
     -------
@@ -170,7 +194,8 @@ def parse_attributes(text: str, attributes: list[Attribute], person: dict) -> tu
     flat = {**found, **(inner if isinstance(inner, dict) else {})}
     wrong = [f"{k}: {flat[k]!r}, but the census says {person[k]!r}" for k in ("state", "sex", "age", "race_ethnicity", "education")
              if k in flat and k in person and not _same(k, flat[k], person[k])]
-    values, invalid = {}, []
+    wrong += [f"{k}: {flat[k]!r}, but the quota says {v!r}" for k, v in (fixed or {}).items() if k in flat and not _same(k, flat[k], v)]
+    values, invalid = {}, [f"{k}: missing" for k in fixed or {} if k not in flat]
     idle = str(flat.get("employment", person.get("employment"))).casefold() in NOT_WORKING
     for a in attributes:
         value = flat.get(a.name)
@@ -184,7 +209,7 @@ def parse_attributes(text: str, attributes: list[Attribute], person: dict) -> tu
             invalid.append(f"{a.name}: {value!r} stands in the request and says nothing")
         elif not a.values:
             values[a.name] = " ".join(value.split())
-            wrong += contradictions(values[a.name], person)
+            wrong += contradictions(values[a.name], person) + _denials(values[a.name], fixed)
         else:
             match = next((v for v in a.values if v.casefold() == value.strip().casefold()), None)
             if match is None:
@@ -231,7 +256,7 @@ _NO_PORTRAIT = re.compile(r"\b[Aa]s an (?:AI\b|artificial)|\b[Ll]arge language m
                           r" (?:write|create|generate|provide|fulfil|help|assist|comply)\b[^.!?]{0,40}\b(?:portrait|story|narrative|text|content|request|persona|description)\b")
 
 
-def parse_narrative(text: str, person: dict, *, truncated: bool = False) -> tuple[dict[str, str], str, str]:
+def parse_narrative(text: str, person: dict, *, truncated: bool = False, fixed: Mapping[str, str] | None = None) -> tuple[dict[str, str], str, str]:
     """Read a model's narrative.
 
     Parameters
@@ -240,6 +265,8 @@ def parse_narrative(text: str, person: dict, *, truncated: bool = False) -> tupl
     person : dict
     truncated : bool
         Whether the model was cut off: then the last, broken sentence is left out.
+    fixed : mapping of str to str, optional
+        As in `parse_attributes`.
 
     Returns
     -------
@@ -257,12 +284,46 @@ def parse_narrative(text: str, person: dict, *, truncated: bool = False) -> tupl
     other = not_oneself(text)
     if other:
         return {}, "invalid", other
-    wrong = contradictions(text, person)
+    wrong = contradictions(text, person) + _denials(text, fixed)
     return {"narrative": text}, "contradiction" if wrong else "ok", "; ".join(wrong)
+
+# %% ../nbs/05_generation.ipynb #5627c9a9
+def _quota(personas: pd.DataFrame, fixed: list[str]) -> list[dict[str, str]]:
+    "The fixed attributes of each persona in words, once each is there and possible."
+    fixed = [name for name in dict.fromkeys(fixed) if name not in {a.name for a in META}]
+    known = {a.name: a for tier in TIERS.values() for a in tier}
+    for name in fixed:
+        if name not in personas or name == "narrative":
+            raise ValueError(f"fixed: no column {name!r} that could be fixed; the personas have {', '.join(map(str, personas.columns))}; "
+                             "calibration.assign_quotas gives them one")
+        gaps = personas[name].isna()
+        if gaps.any():
+            raise ValueError(f"fixed: {name!r} is missing for {int(gaps.sum())} of {len(personas)} personas, first {personas.loc[gaps, 'persona_id'].iloc[0]!r}; "
+                             "give everybody a value, or generate those without it separately")
+        for i, row in enumerate(personas.to_dict("records") if name in known and known[name].values else []):
+            fits = allowed(known[name], row)
+            if row[name] not in fits:
+                excluded = row[name] in known[name].values
+                raise ValueError(f"fixed: {name} {row[name]!r} of persona {row['persona_id']!r} (row {i}) is "
+                                 + (f"excluded by the census facts (age {row.get('age')}, {row.get('race_ethnicity')})" if excluded else "not on the list")
+                                 + f"; possible: {', '.join(fits)}")
+    return [{name: _shown(name, row[name]) for name in fixed} for row in personas.to_dict("records")]
+
+# %% ../nbs/05_generation.ipynb #db8a0d62
+def _in_words(personas: pd.DataFrame, format: str, fixed: list[str]) -> pd.Series:
+    "`render`, with the fixed attributes in tiers that do not show them too."
+    if not fixed or personas.empty:
+        return render(personas, format)
+    texts = []
+    for tier, rows in personas.groupby("tier", sort=False, observed=True):
+        names = [a.name for a in tier_attributes(tier) if a.name in rows]
+        last = [n for n in names if n == "narrative"]
+        texts.append(render(rows, format, attributes=[*(n for n in names if n not in last), *(f for f in fixed if f not in names), *last]))
+    return pd.concat(texts).reindex(personas.index)
 
 # %% ../nbs/05_generation.ipynb #5fce4a78
 def generate(personas: pd.DataFrame, tier: str, model: ChatModel, *, seed: int = 0, attempts: int = 8, format: str = "list",
-             checker: ChatModel | None = None, progress: bool | None = None) -> pd.DataFrame:
+             fixed: str | Sequence[str] = (), checker: ChatModel | None = None, progress: bool | None = None) -> pd.DataFrame:
     """Let a model write the attributes that a tier adds.
 
     Parameters
@@ -279,6 +340,9 @@ def generate(personas: pd.DataFrame, tier: str, model: ChatModel, *, seed: int =
         How often a persona is asked at most before its bad status is kept.
     format : str
         How the known attributes are put to the generator, and how `text` is rendered; see `render`.
+    fixed : str or list of str
+        Columns decided beforehand, with a value for everybody; see `calibration.assign_quotas`. Whatever the tier, they are shown to the generator
+        and stand in `text`; the schema allows no other value, and a reply that denies one is a contradiction.
     checker : ChatModel, optional
         A model that compares each narrative whose words fit the census facts with these facts; what it finds to contradict them is rejected too.
     progress : bool, optional
@@ -293,19 +357,20 @@ def generate(personas: pd.DataFrame, tier: str, model: ChatModel, *, seed: int =
     Raises
     ------
     ValueError, TableError
-        If the tier is unknown or "meta", or the personas table is not valid.
+        If the tier is unknown or "meta", the personas table is not valid, or a fixed column is missing, has gaps, or values that are not on
+        the list or that census facts exclude.
 
     References
     ----------
     Li, Chen, Namkoong, Peng (2025), arXiv 2503.16527, section 2.
     """
-    return _run(agenerate(personas, tier, model, seed=seed, attempts=attempts, format=format, checker=checker, progress=progress))
+    return _run(agenerate(personas, tier, model, seed=seed, attempts=attempts, format=format, fixed=fixed, checker=checker, progress=progress))
 
 # %% ../nbs/05_generation.ipynb #94827d40
 async def agenerate(personas: pd.DataFrame, tier: str, model: ChatModel, *, seed: int = 0, attempts: int = 8, format: str = "list",
-                    checker: ChatModel | None = None, progress: bool | None = None) -> pd.DataFrame:
+                    fixed: str | Sequence[str] = (), checker: ChatModel | None = None, progress: bool | None = None) -> pd.DataFrame:
     "`generate`, as a coroutine."
-    job = _Job(personas, tier, model, seed, attempts, format)
+    job = _Job(personas, tier, model, seed, attempts, format, fixed)
     while job.open:
         job.take(await model.acomplete(job.requests(), progress=progress))
         if checker is not None and (checks := _checks(job)):
@@ -317,7 +382,7 @@ async def agenerate(personas: pd.DataFrame, tier: str, model: ChatModel, *, seed
 class _Job:
     "Which personas still lack a usable reply, and what they are asked next."
 
-    def __init__(self, personas, tier, model, seed, attempts, format):
+    def __init__(self, personas, tier, model, seed, attempts, format, fixed=()):
         check(personas, "personas")
         if tier == "meta":
             raise ValueError("the tier 'meta' comes from the census and is not generated; sample it with us_adults().sample(...)")
@@ -327,10 +392,12 @@ class _Job:
         self.wanted = tier_attributes(tier)
         self.personas = personas.reset_index(drop=True)
         self.rows = self.personas.to_dict("records")
-        self.shown = render(self.personas, format)
+        self.quota = _quota(self.personas, [fixed] if isinstance(fixed, str) else list(fixed))
+        self.fixed = list(self.quota[0]) if self.quota else []
+        self.shown = _in_words(self.personas, format, self.fixed)
         self.result = [{"status": row.get("status", "ok"), "attempts": 0, "rejected": 0, "reason": ""} for row in self.rows]
         self.open = [i for i, r in enumerate(self.result) if r["status"] == "ok" and self.missing(self.rows[i])]
-        self.facts = [a.name for a in META if a.name in self.personas and self.personas[a.name].notna().all()]
+        self.facts = [a.name for a in META if a.name in self.personas and self.personas[a.name].notna().all()] + self.fixed
         self.checked: list[int] = []
         self.round = 0
 
@@ -347,9 +414,9 @@ class _Job:
         if self.tier == "descriptive":
             return Request(prompt("descriptive", persona=self.shown[i]), max_tokens=max(160, self.room), seed=seed, draw=self.round)
         missing = self.missing(self.rows[i])
-        asked = [a for a in self.wanted if a in missing or a.name in WORK and WORK[1] in {m.name for m in missing}]
-        messages = prompt(self.tier, persona=self.shown[i], fields=fields(asked, self.rows[i], seed=seed))
-        return Request(messages, schema=schema(missing, self.rows[i]), max_tokens=max(500, self.room), seed=seed, draw=self.round)
+        asked = [a for a in self.wanted if a in missing or a.name in WORK and a.name not in self.fixed and WORK[1] in {m.name for m in missing}]
+        messages = prompt(self.tier, persona=self.shown[i], fields=fields(asked, self.rows[i], seed=seed, fixed=self.quota[i]))
+        return Request(messages, schema=schema(missing, self.rows[i], self.quota[i]), max_tokens=max(500, self.room), seed=seed, draw=self.round)
 
     def take(self, replies: pd.DataFrame) -> None:
         for i, reply in zip(self.open, replies.to_dict("records"), strict=True):
@@ -369,8 +436,8 @@ class _Job:
             return {}, reply["status"], str(reply.get("reason") or "")
         cut = reply["status"] == "truncated"
         if self.tier == "descriptive":
-            return parse_narrative(reply["text"], self.rows[i], truncated=cut)
-        values, status, reason = parse_attributes(reply["text"], self.missing(self.rows[i]), self.rows[i])
+            return parse_narrative(reply["text"], self.rows[i], truncated=cut, fixed=self.quota[i])
+        values, status, reason = parse_attributes(reply["text"], self.missing(self.rows[i]), self.rows[i], self.quota[i])
         return values, "truncated" if cut and status == "invalid" else status, reason
 
 # %% ../nbs/05_generation.ipynb #c4ec0001
@@ -416,5 +483,5 @@ def _table(job: _Job) -> pd.DataFrame:
     out["text"] = pd.Series(pd.NA, index=out.index, dtype="str")
     ok = out["status"].eq("ok")
     if ok.any():
-        out.loc[ok, "text"] = render(out[ok], job.format)
+        out.loc[ok, "text"] = _in_words(out[ok], job.format, job.fixed)
     return out

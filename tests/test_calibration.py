@@ -148,6 +148,14 @@ def test_exploding_weights_are_warned_of_with_numbers():
         entropy_balance(*records(1))
 
 
+def test_weights_at_the_bounds_are_counted():
+    frame = pd.DataFrame({"a": ["x"] * 300 + ["y"] * 700, "b": ["p", "q"] * 500, "weight": 1.0})
+    with pytest.warns(UserWarning, match=r"150 of 1000 weights are at the bounds \(0\.5, 1\.5\): 0 at the lower, 150 at the upper"):
+        fitted = entropy_balance(frame, {"a": {"x": 0.42, "y": 0.58}, "b": {"p": 0.6, "q": 0.4}}, bounds=(0.5, 1.5))
+    report = weighting_report(frame["weight"], fitted, bounds=(0.5, 1.5)).set_index("measure")["after"]
+    assert report["at upper bound"] == 150 and report["at lower bound"] == 0
+
+
 def test_weighting_report_by_hand():
     report = weighting_report([1, 1, 1, 1], [2, 2, 0, 4], bounds=(0.5, 2)).set_index("measure")
     assert report.loc["effective sample size"].tolist() == [4, pytest.approx(64 / 24)]
@@ -212,6 +220,13 @@ def test_quotas_reach_the_generator():
         assign_quotas(people, benchmark, "religion")
 
 
+def test_joints_are_compared_too():
+    people = pd.DataFrame({"a": pd.Categorical(list("xxyy")), "b": list("pqpp"), "weight": [1.0, 1, 1, 1]})
+    joint = pd.Series({("x", "p"): 1, ("x", "q"): 1, ("y", "q"): 2})
+    row = compare_weightings({"as is": people}, {("a", "b"): joint}).iloc[0]
+    assert row["margin"] == "a × b" and row["total_variation"] == pytest.approx(0.5) and abs(row["largest"]) == pytest.approx(0.5)
+
+
 def test_comparison_of_designs_by_hand():
     people = pd.DataFrame({"a": list("xxyy"), "weight": [1.0, 1, 1, 1]})
     designs = {"as is": people, "weights": people.assign(weight=[3, 3, 1, 1])}
@@ -271,6 +286,28 @@ def test_poststratified_shares_and_errors_by_hand():
     assert (0.4 * states["A"] + 0.6 * states["B"]).to_numpy() == pytest.approx(found["share"].to_numpy())
 
 
+def test_poststratified_shares_and_errors_equal_svy():
+    "As a stratified sample; with weights within cells, cell by cell."
+    pl = pytest.importorskip("polars", reason="polars is not installed (it comes with svy, the second opinion)")
+    svy = pytest.importorskip("svy", reason="svy is not installed (pip install svy==0.35.0, the second opinion)")
+    answers = asked(300, 3)
+    answers["cell"], size = answers["state"] + answers["sex"], dict(zip(CELLS["state"] + CELLS["sex"], CELLS["weight"] / 10, strict=True))
+
+    def theirs(frame, **design):
+        sample = svy.Sample(pl.DataFrame({c: frame[c].tolist() for c in ("cell", "option", "weight")}), svy.Design(wgt="weight", **design))
+        return sample.estimation.prop(y="option").to_polars().to_pandas().set_index("option")
+
+    plain = answers.assign(weight=answers["cell"].map(size) / answers["cell"].map(answers["cell"].value_counts()))
+    there = theirs(plain, stratum="cell")
+    here = poststratify(answers.drop(columns="cell"), None, CELLS, ["state", "sex"]).set_index("option")
+    assert np.allclose(here[["share", "se"]], there.loc[here.index, ["est", "se"]], rtol=1e-9, atol=0)
+    answers["weight"] = np.random.default_rng(1).uniform(0.5, 3, 300)
+    parts = {cell: theirs(rows).reindex(here.index).fillna(0) for cell, rows in answers.groupby("cell")}
+    share, spread = sum(size[c] * p["est"] for c, p in parts.items()), sum((size[c] * p["se"]) ** 2 for c, p in parts.items())
+    here = poststratify(answers.drop(columns="cell"), None, CELLS, ["state", "sex"]).set_index("option")
+    assert np.allclose(here["share"], share, rtol=1e-9, atol=0) and np.allclose(here["se"], spread**0.5, rtol=1e-9, atol=0)
+
+
 @pytest.mark.parametrize("variance", ["linearised", "bootstrap"])
 def test_poststratified_intervals_hold(variance):
     "1,000 samples of 200 as items of one table: bias gone, 95 % intervals hold."
@@ -317,5 +354,8 @@ def test_bad_input_of_poststratification():
         poststratify(answers.assign(sex=np.where(answers["persona_id"] == 0, "?", answers["sex"])), None, CELLS, ["state", "sex"])
     with pytest.raises(ValueError, match="first attributes of by"):
         poststratify(answers, None, CELLS, ["state", "sex"], within="sex")
+    with pytest.raises(ValueError, match=r"1 of 4 cells, 30\.0% of the population, have fewer than 2 respondents, such as A, f"):
+        weightless = answers["state"].eq("A") & answers["sex"].eq("f")
+        poststratify(answers.assign(weight=np.where(weightless, 0.0, 1.0)), None, CELLS, ["state", "sex"])
     with pytest.raises(ValueError, match="smallest must be"):
         poststratify(answers, None, CELLS, ["state", "sex"], smallest=1)

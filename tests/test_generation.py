@@ -1,6 +1,7 @@
 "Generation: census facts stay, contradictions are caught, nobody is lost."
 
 import asyncio
+import hashlib
 import json
 import re
 from collections import Counter
@@ -493,3 +494,95 @@ def test_markup_and_dollars_in_a_narrative():
         people(1), "descriptive", Fake(lambda r: STORY + " It costs $persona <script>x</script> {I} %s."), format="first_person"
     )
     assert made["text"].iloc[0].endswith("It costs $persona <script>x</script> {I} %s.")
+
+
+# Attributes fixed by quotas
+
+
+DIGESTS = {"objective_tabular": "9784fc81134e797b", "subjective_tabular": "b5d790cc1d405df8", "descriptive": "aa9864a48cdeeb13"}
+QUOTA = {"party": ["strong Republican", "independent", "leans Democrat"], "ideology": ["conservative", "moderate", "very liberal"]}
+
+
+def test_what_quotas_fix_is_shown_required_and_kept_in_every_tier():
+    fixed, frame = list(QUOTA), people(3, **QUOTA)
+    model = Fake()
+    objective = generate(frame, "objective_tabular", model, fixed=fixed)
+    subjective = generate(objective, "subjective_tabular", model, fixed=fixed)
+    told = generate(subjective, "descriptive", model, fixed=fixed)
+    assert len(model.seen) == 9
+    for made in (objective, subjective, told):
+        assert made["status"].eq("ok").all() and made[fixed].astype(str).equals(frame[fixed])
+        assert all(f"party: {p}\n" in t and f"ideology: {i}\n" in f"{t}\n" for p, i, t in zip(*QUOTA.values(), made["text"], strict=True))
+    for request, party, ideology in zip(model.seen, QUOTA["party"] * 3, QUOTA["ideology"] * 3, strict=True):
+        said = "\n".join(m["content"] for m in request.messages)
+        assert f"party: {party}\n" in said and f"ideology: {ideology}\n" in said
+        if request.schema:
+            assert list(request.schema["properties"])[:2] == fixed and request.schema["properties"]["party"]["enum"] == [party]
+            assert f'"party": {party}\n' in said and said.count('"party"') == 1
+    assert told["text"].str.endswith(STORY).all()
+
+
+def test_without_quotas_requests_are_what_they_were():
+    "Digests of the requests of the commit before quotas: the recorded replies hang on them."
+    for tier, known in DIGESTS.items():
+        model = Fake()
+        generate(people(3), tier, model, seed=4)
+        asked = [[r.messages, r.schema, r.seed, r.max_tokens] for r in model.seen]
+        assert hashlib.sha256(json.dumps(asked, sort_keys=False).encode()).hexdigest()[:16] == known
+
+
+@pytest.mark.parametrize(
+    "change, status, words",
+    [
+        ({}, "ok", ""),
+        ({"party": "strong Democrat"}, "contradiction", "party: 'strong Democrat', but the quota says 'strong Republican'"),
+        ({"party": None}, "invalid", "party: missing"),
+        ({"lifestyle": "knocks on doors for the Democrats"}, "contradiction", "party: 'Democrats', but the quota says"),
+        ({"quirk": "the only liberal of the family"}, "contradiction", "ideology: 'liberal', but the quota says 'conservative'"),
+        ({"quirk": "fond of the liberal arts"}, "ok", ""),
+        ({"quirk": "a conservative Republican to the bone"}, "ok", ""),
+    ],
+)
+def test_a_reply_that_denies_a_quota_is_a_contradiction(change, status, words):
+    asked = [BY_NAME[n] for n in ("openness", "lifestyle", "quirk")]
+    held = {"party": "strong Republican", "ideology": "conservative"}
+    reply = held | {"openness": "low", "lifestyle": "church and garden", "quirk": "whistles at work"} | change
+    reply = {k: v for k, v in reply.items() if v is not None}
+    values, found, reason = parse_attributes(json.dumps(reply), asked, WOMAN, held)
+    assert found == status and words in reason and "party" not in values
+    assert found == "contradiction" or parse_narrative(STORY + " I vote Republican.", WOMAN, fixed=held)[1] == "ok"
+
+
+def test_a_model_that_ignores_quotas_is_caught():
+    def stubborn(request):
+        reply = json.loads(obedient(request))
+        return json.dumps(reply | {"party": "strong Democrat"})
+
+    made = generate(people(3, **QUOTA), "subjective_tabular", Fake(stubborn), fixed="party", attempts=2)
+    assert made["status"].eq("contradiction").all() and made["rejected"].eq(2).all() and made["text"].isna().all()
+    assert made["party"].tolist() == QUOTA["party"]
+    told = generate(people(3, **QUOTA), "descriptive", Fake(lambda r: STORY + " I am a proud Republican."), fixed="party", attempts=1)
+    assert told["status"].tolist() == ["ok", "contradiction", "contradiction"]
+
+
+def test_columns_of_ones_own_may_be_fixed():
+    model = Fake()
+    made = generate(people(2, Land=["Hessen", "Bayern"]), "objective_tabular", model, fixed="Land")
+    assert made["text"].str.contains("Land: ").all() and "Land: Hessen" in model.seen[0].messages[1]["content"]
+    assert model.seen[1].schema["properties"]["Land"] == {"type": "string", "enum": ["Bayern"]}
+
+
+@pytest.mark.parametrize(
+    "columns, fixed, words",
+    [
+        ({}, "party", "fixed: no column 'party'"),
+        ({"party": ["Democrat", None]}, "party", "'party' is missing for 1 of 2 personas, first 'OH-1-00001'"),
+        ({"party": "Whig"}, "party", r"party 'Whig' of persona 'OH-1-00000' \(row 0\) is not on the list; possible: strong Democrat"),
+        ({"employment": ["full-time", "retired"]}, ["employment"], r"persona 'OH-1-00001' \(row 1\) is excluded by the census facts"),
+    ],
+)
+def test_quotas_that_cannot_be_are_refused_before_anything_is_asked(columns, fixed, words):
+    model = Fake()
+    with pytest.raises(ValueError, match=words):
+        generate(people(2, **columns), "subjective_tabular", model, fixed=fixed)
+    assert not model.seen

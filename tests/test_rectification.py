@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import optimize
 
 from persona_kit.rectification import human_worth, humans_needed, rectify
 
@@ -64,27 +65,39 @@ def test_linear_coefficients_equal_ppi_python(ppi):
         assert np.allclose(there, [ours["low"], ours["high"]], rtol=0, atol=1e-9)
 
 
-def test_logistic_coefficients_equal_ppi_python(ppi):
-    "Its optimiser stops at about 1e-7; ours solves the same equation to 1e-12."
-    x, y, f, x_all, every = design(300, 1500, 1, "logit")
-    ours = rectify(y, f, every, estimand="logit", x=x, x_all=x_all, folds=1, interval="normal", intercept=False)
-    there = ppi.ppi_logistic_ci(x, y, f, x_all, every, alpha=0.05)
-    assert np.allclose(there, [ours["low"], ours["high"]], rtol=0, atol=1e-6)
+def test_logistic_coefficients_equal_ppi_python(ppi, monkeypatch):
+    "Its equations, solved to the last digit: its optimiser alone stops at about 1e-9."
+    import ppi_py.ppi as module
+
+    loose = module.minimize
+
+    def tight(loss, start, jac, **options):
+        near = loose(loss, start, jac=jac, **options).x
+        found = optimize.root(jac, near, tol=1e-14)
+        assert np.abs(jac(found.x)).max() < 1e-12
+        return found
+
+    monkeypatch.setattr(module, "minimize", tight)
+    for seed in range(4):
+        x, y, f, x_all, every = design(300, 1500, seed, "logit")
+        ours = rectify(y, f, every, estimand="logit", x=x, x_all=x_all, folds=1, interval="normal", intercept=False)
+        there = ppi.ppi_logistic_ci(x, y, f, x_all, every, alpha=0.05)
+        assert np.allclose(there, [ours["low"], ours["high"]], rtol=0, atol=1e-9)
 
 
 # planted truth ----------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("n", "folds", "rho"), [(30, 5, 0.7), (100, 5, 0.7), (100, 1, 0.9), (400, 5, 0.0)])
+@pytest.mark.parametrize(("n", "folds", "rho"), [(25, 5, 0.7), (100, 1, 0.9), (400, 5, 0.0)])
 def test_intervals_of_means_hold(n, folds, rho):
     found = pd.concat([rectify(*sides(n, 1000, seed, rho=rho), folds=folds) for seed in range(1000)])
-    assert 0.93 <= ((found["low"] <= 0) & (found["high"] >= 0)).mean() <= 0.97
+    assert 0.93 <= ((found["low"] <= 0) & (found["high"] >= 0)).mean() <= 0.97 + 0.007  # and one Monte Carlo error
     assert (
         abs(found["corrected"].mean()) < 3 * found["corrected"].std() / 1000**0.5 + 1e-3 and abs(found["uncorrected"].mean() - 0.3) < 0.01
     )
-    assert found["se"].mean() == pytest.approx(found["corrected"].std(), rel=0.08)
+    assert found["se"].mean() == pytest.approx(found["corrected"].std(), rel=0.08 if n > 25 else 0.15)  # HC3 is wide on purpose
     if rho > 0:
-        assert found["corrected"].std() < 0.9 * found["human"].std() and found["n_eff"].median() > 1.3 * n
+        assert found["corrected"].std() < 0.9 * found["human"].std() and found["n_eff"].median() > 1.2 * n
 
 
 def test_intervals_of_shares_hold_with_weights():
@@ -118,6 +131,31 @@ def test_intervals_with_strata_hold_and_undo_the_allocation():
         held += found["low"] <= truth <= found["high"]
         means.append(found["corrected"])
     assert 0.93 <= held / 1000 <= 0.97 and abs(np.mean(means) - truth) < 0.015
+
+
+@pytest.mark.parametrize("people", [(3,) * 9, (12, 15), (40, 10)])
+def test_intervals_hold_in_small_strata(people):
+    "Strata below twenty share a power; those of three are a little too wide."
+    held, k = 0, len(people)
+    mean, size = np.linspace(-1, 1, k), np.linspace(100, 300, k).astype(int)
+    mine, theirs = np.repeat(np.arange(k), people), np.repeat(np.arange(k), size)
+    for seed in range(500):
+        rng = np.random.default_rng(seed)
+        y, every = mean[mine] + rng.normal(size=len(mine)), mean[theirs] + rng.normal(size=len(theirs))
+        f, every = 0.7 * y + 0.7 * rng.normal(size=len(y)) + 0.3, 0.7 * every + 0.7 * rng.normal(size=len(every)) + 0.3
+        found = rectify(y, f, every, strata=(mine, theirs)).iloc[0]
+        held += found["low"] <= size @ mean / size.sum() <= found["high"]
+    assert 0.93 - 0.01 <= held / 500 <= (0.995 if min(people) == 3 else 0.97 + 0.01)
+
+
+def test_intervals_hold_with_unequal_weights():
+    held = 0
+    for seed in range(600):
+        rng = np.random.default_rng(seed)
+        y, f, every = sides(50, 1000, seed)
+        found = rectify(y, f, every, weights=np.exp(0.7 * rng.normal(size=50))).iloc[0]
+        held += found["low"] <= 0 <= found["high"]
+    assert 0.92 <= held / 600 <= 0.98
 
 
 @pytest.mark.parametrize("link", ["ols", "logit"])
@@ -177,6 +215,12 @@ def test_too_few_people_are_refused_or_warned_of():
     for call in (rectify, human_worth):
         with pytest.raises(ValueError, match="^9 human answers"):
             call(y, f, every)
+    y, f, every = sides(24, 100, 1)
+    with pytest.warns(UserWarning, match="24 human answers are too few for a claim: below 25"):
+        rectify(y, f, every)
+    y, f, every = sides(40, 100, 1)
+    with pytest.warns(UserWarning, match=r"40 human answers, worth 14\.2 with these weights, are too few"):
+        rectify(y, f, every, weights=[1] * 30 + [10] * 10)
     y = np.r_[np.ones(2), np.zeros(48)]
     with pytest.warns(UserWarning, match="rests on 2 of 50"):
         rectify(y, y, np.r_[y, y], estimand="share")
@@ -201,6 +245,14 @@ def test_too_few_people_are_refused_or_warned_of():
         ({"strata": (["a"] * 40, ["a"] * 50 + ["b"] * 50)}, "stratum 'b' has 0 human answers"),
         ({"strata": (["a"] * 20 + ["b"] * 20, ["a"] * 100)}, "stratum 'b' has human answers but nobody among all"),
         ({"strata": "state"}, "strata must be a pair"),
+        (
+            {"strata": (["a"] * 20 + ["b"] * 20, ["a"] * 50 + ["b"] * 50), "weights": [1] * 20 + [0] * 19 + [1]},
+            "stratum 'b': of its 20 rows among the people, 1 have a weight above 0 and at least 2 must",
+        ),
+        (
+            {"strata": (["a"] * 20 + ["b"] * 20, ["a"] * 50 + ["b"] * 50), "weights_all": [1] * 50 + [0] * 50},
+            "stratum 'b': of its 50 rows among all, 0 have a weight above 0",
+        ),
     ],
 )
 def test_bad_input_is_named(change, message):
