@@ -78,10 +78,24 @@ def _rows(frame: pd.DataFrame, by: list[str], kind: str, items: Any, name: str) 
     if frame.duplicated([*keys, "option"]).any():
         first = frame[frame.duplicated([*keys, "option"])].iloc[0]
         raise ValueError(f"{name}: option {first['option']!r} of item {first['item_id']!r} stands twice; name its groups in by=, or select one run")
-    out = frame[[*keys, "option"]].assign(share=pd.to_numeric(frame["share"]).to_numpy(float))
+    out = frame[[*keys, "option"]].assign(share=_checked_shares(frame, name))
     out = out[out["share"].notna()]
     if kind != "cutpoints":
         return out.assign(slot=out["option"].astype(str), odds=_logit(out["share"].to_numpy())).reset_index(drop=True)
+    return _cuts(out, keys, items)
+
+# %% ../nbs/10c_correction.ipynb #c0rr0001
+def _checked_shares(frame: pd.DataFrame, name: str) -> np.ndarray:
+    share = pd.to_numeric(frame["share"], errors="coerce").to_numpy(float)
+    bad = (share < -1e-9) | (share > 1 + 1e-9) | (np.isnan(share) & frame["share"].notna().to_numpy())
+    if bad.any():
+        row = frame.iloc[int(np.argmax(bad))]
+        raise ValueError(f"{name}: item {row['item_id']!r}, option {row['option']!r} has the share {row['share']!r}; shares lie between 0 and 1")
+    return share
+
+# %% ../nbs/10c_correction.ipynb #c0rr0002
+def _cuts(out: pd.DataFrame, keys: list[str], items: Any) -> pd.DataFrame:
+    "Cumulative shares in the order of each scale."
     table = _item_table(items) if items is not None else {}
     lost = [i for i in out["item_id"].unique() if i not in table or not table[i]["ordinal"]]
     if lost:
@@ -90,9 +104,8 @@ def _rows(frame: pd.DataFrame, by: list[str], kind: str, items: Any, name: str) 
     out = out.assign(place=place).query("place >= 0").sort_values([*keys, "place"], ignore_index=True)
     grouped = out.groupby(keys, sort=False, observed=True)["share"]
     size = np.array([len(table[i]["options"]) for i in out["item_id"]])
-    cut = (grouped.cumsum() / grouped.transform("sum")).to_numpy()
     slot = pd.Series(out["place"].astype(str).to_numpy() + "/" + size.astype(str), index=out.index)
-    return out.assign(slot=slot, odds=np.where(out["place"] < size - 1, _logit(cut), np.nan))
+    return out.assign(slot=slot, odds=np.where(out["place"] < size - 1, _logit((grouped.cumsum() / grouped.transform("sum")).to_numpy()), np.nan))
 
 # %% ../nbs/10c_correction.ipynb #771527e4
 @dataclass(frozen=True)
@@ -186,17 +199,20 @@ def _fit(rows: pd.DataFrame, by: list[str], kind: str) -> tuple[pd.Series, pd.Se
     rows = rows.dropna(subset=["odds", "odds_real"])
     x, y, slot = rows["odds"], rows["odds_real"], rows["slot"]
     mean_x, mean_y = x.groupby(slot).mean(), y.groupby(slot).mean()
-    dx, dy = x - slot.map(mean_x), y - slot.map(mean_y)
-    if kind == "shift":
-        slopes = mean_x * 0 + 1
-    elif kind == "shrinkage":
-        top, bottom = (dx * dy).groupby(slot).sum(), (dx**2).groupby(slot).sum()
-        slopes = (top / bottom.where(bottom > 1e-9)).fillna(0).clip(0, 2)
-    else:
-        slopes = mean_x * 0 + (np.clip(float((dx * dy).sum() / (dx**2).sum()), 0, 5) if (dx**2).sum() > 1e-9 else 1.0)
+    slopes = _slopes(x - slot.map(mean_x), y - slot.map(mean_y), slot, kind)
     constants = mean_y - slopes * mean_x
     left = y - slot.map(constants) - slot.map(slopes) * x
     return slopes, constants, _group_effects(left, rows, by) if kind == "shrinkage" and by else pd.Series(dtype=float)
+
+# %% ../nbs/10c_correction.ipynb #c0rr0003
+def _slopes(dx: pd.Series, dy: pd.Series, slot: pd.Series, kind: str) -> pd.Series:
+    "Per slot, from log-odds less their slot's mean; one for all cuts."
+    top, bottom = (dx * dy).groupby(slot).sum(), (dx**2).groupby(slot).sum()
+    if kind == "shift":
+        return bottom * 0 + 1
+    if kind == "shrinkage":
+        return (top / bottom.where(bottom > 1e-9)).fillna(0).clip(0, 2)
+    return bottom * 0 + (np.clip(float(top.sum() / bottom.sum()), 0, 5) if bottom.sum() > 1e-9 else 1.0)
 
 # %% ../nbs/10c_correction.ipynb #592fc396
 def _group_effects(left: pd.Series, rows: pd.DataFrame, by: list[str]) -> pd.Series:
@@ -213,6 +229,7 @@ def _group_effects(left: pd.Series, rows: pd.DataFrame, by: list[str]) -> pd.Ser
 
 # %% ../nbs/10c_correction.ipynb #43465661
 def _predicted(rows: pd.DataFrame, fitted: tuple[pd.Series, pd.Series, pd.Series], by: list[str]) -> np.ndarray:
+    "Corrected log-odds, before shares are made to sum to 1."
     slopes, constants, groups = fitted
     out = rows["slot"].map(constants) + rows["slot"].map(slopes) * rows["odds"]
     if len(groups):
@@ -220,7 +237,7 @@ def _predicted(rows: pd.DataFrame, fitted: tuple[pd.Series, pd.Series, pd.Series
         out = out + groups.reindex(keys).fillna(0).to_numpy()
     return out.to_numpy(float)
 
-
+# %% ../nbs/10c_correction.ipynb #c0rr0004
 def _residuals(both: pd.DataFrame, left_out: pd.Series, by: list[str], kind: str) -> np.ndarray:
     "Log-odds of the real shares less those of the corrected ones, which sum to 1."
     mine = both[left_out].reset_index(drop=True)
@@ -256,6 +273,15 @@ def apply_correction(correction: Correction, simulated_new: pd.DataFrame, *, ite
     """
     by, kind = list(correction.by), correction.kind
     rows = _rows(simulated_new, by, kind, items if items is not None else correction.items, "simulated_new")
+    _check_new(correction, rows)
+    odds, radius = _predicted(rows, (correction.slopes, correction.constants, correction.groups), by), conformal_radius(correction.residuals, ci)
+    corrected, low, high = _back(odds, radius, _keys(rows, by), rows.get("place"), kind)
+    return rows[["item_id", *by, "option"]].assign(corrected=corrected, low=low, high=high, n_eff=_n_eff(corrected, low, high, ci), uncorrected=rows["share"])
+
+# %% ../nbs/10c_correction.ipynb #c0rr0005
+def _check_new(correction: Correction, rows: pd.DataFrame) -> None:
+    "Refuse what was trained on, and options that were not."
+    by = list(correction.by)
     seen = [key for key in rows[["item_id", *by]].drop_duplicates().astype(str).itertuples(index=False, name=None) if key in correction.trained]
     if seen:
         raise ValueError(f"{' in '.join(seen[0])} was trained on and cannot be corrected: the result would be scored on its own truth "
@@ -263,26 +289,24 @@ def apply_correction(correction: Correction, simulated_new: pd.DataFrame, *, ite
     odd = [s for s in rows.loc[rows["odds"].notna(), "slot"].unique() if s not in correction.constants.index]
     if odd:
         raise ValueError(f"option or cut {odd[0]!r} was not trained on; there are {', '.join(correction.constants.index[:8])}")
-    odds, radius = _predicted(rows, (correction.slopes, correction.constants, correction.groups), by), conformal_radius(correction.residuals, ci)
-    corrected, low, high = _back(odds, radius, _keys(rows, by), rows.get("place"), kind)
-    z = stats.norm.ppf((1 + ci) / 2)
-    n_eff = corrected * (1 - corrected) * (2 * z / np.maximum(high - low, 1e-12)) ** 2
-    return rows[["item_id", *by, "option"]].assign(corrected=corrected, low=low, high=high, n_eff=n_eff, uncorrected=rows["share"])
+
+# %% ../nbs/10c_correction.ipynb #c0rr0006
+def _n_eff(share: np.ndarray, low: np.ndarray, high: np.ndarray, ci: float) -> np.ndarray:
+    "Answers of a simple random sample with as wide an interval."
+    return share * (1 - share) * (2 * stats.norm.ppf((1 + ci) / 2) / np.maximum(high - low, 1e-12)) ** 2
 
 # %% ../nbs/10c_correction.ipynb #603149d3
 def _back(odds: np.ndarray, radius: float, keys: pd.Series, place: pd.Series | None, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     "Shares that sum to 1, and their ends."
-    if kind == "cutpoints":
-        level = pd.Series(np.where(np.isnan(odds), 1.0, special.expit(np.nan_to_num(odds)))).groupby(keys.to_numpy()).cummax()
-        before = level.groupby(keys.to_numpy()).shift(1).fillna(0.0)
-        share = (level - before).to_numpy()
-        ends = [special.expit(special.logit(np.clip(share, _LEAST, 1 - _LEAST)) + s * radius) for s in (-1, 1)]
-        return share, np.minimum(ends[0], share), np.maximum(ends[1], share)
-    raw = pd.Series(special.expit(odds))
-    total = raw.groupby(keys.to_numpy()).transform("sum").to_numpy()
-    share = raw.to_numpy() / total
+    share = _from_cuts(odds, keys) if kind == "cutpoints" else special.expit(odds)
+    share = share / pd.Series(share).groupby(keys.to_numpy()).transform("sum").to_numpy()
     ends = [special.expit(_logit(share) + s * radius) for s in (-1, 1)]
     return share, np.minimum(ends[0], share), np.maximum(ends[1], share)
+
+
+def _from_cuts(odds: np.ndarray, keys: pd.Series) -> np.ndarray:
+    level = pd.Series(np.where(np.isnan(odds), 1.0, special.expit(np.nan_to_num(odds)))).groupby(keys.to_numpy()).cummax()
+    return (level - level.groupby(keys.to_numpy()).shift(1).fillna(0.0)).to_numpy()
 
 # %% ../nbs/10c_correction.ipynb #580a5ed1
 def leave_out(simulated: pd.DataFrame, truth: pd.DataFrame, kind: str = "shrinkage", *, over: str = "topic", by: str | Sequence[str] = (), items=None,
@@ -384,12 +408,21 @@ def acquiescence(shares: pd.DataFrame, pairs: Mapping[str, str]) -> pd.DataFrame
     Raises
     ------
     ValueError
-        If an item of a pair is not there.
+        If an item of a pair is not there, or a share or n is out of range.
     """
     table = shares.set_index("item_id")
     lost = [i for pair in pairs.items() for i in pair if i not in table.index]
     if lost:
         raise ValueError(f"shares: no item {lost[0]!r}; there are {', '.join(map(str, table.index[:8]))}")
+    used = table.loc[[i for pair in pairs.items() for i in pair], ["share", "n"]].astype(float)
+    bad = ~(used["share"].between(0, 1) & (used["n"] >= 1))
+    if bad.any():
+        raise ValueError(f"shares: item {bad.idxmax()!r} has share {used.loc[bad, 'share'].iloc[0]} of n = {used.loc[bad, 'n'].iloc[0]}; "
+                         "shares lie between 0 and 1, n is at least 1")
+    return _balanced(table, pairs)
+
+# %% ../nbs/10c_correction.ipynb #c0rr0007
+def _balanced(table: pd.DataFrame, pairs: Mapping[str, str]) -> pd.DataFrame:
     one, two = (table.loc[list(side)] for side in (pairs.keys(), pairs.values()))
     p, q = (((f["share"] * f["n"] + 0.5) / (f["n"] + 1)).to_numpy(float) for f in (one, two))
     spread = np.sqrt(1 / ((one["n"].to_numpy() + 1) * p * (1 - p)) + 1 / ((two["n"].to_numpy() + 1) * q * (1 - q))) / 2
@@ -426,8 +459,7 @@ class Ensemble:
             raise ValueError(f"{seen[0]!r} was trained on and cannot be scored ({len(seen)} such units); give units an index that names the year too")
         share, radius = estimates[self.weights.index].to_numpy(float) @ self.weights.to_numpy(), conformal_radius(self.residuals, ci)
         low, high = np.clip(share - radius, 0, 1), np.clip(share + radius, 0, 1)
-        n_eff = share * (1 - share) * (2 * stats.norm.ppf((1 + ci) / 2) / np.maximum(high - low, 1e-12)) ** 2
-        return pd.DataFrame({"corrected": share, "low": low, "high": high, "n_eff": n_eff,
+        return pd.DataFrame({"corrected": share, "low": low, "high": high, "n_eff": _n_eff(share, low, high, ci),
                              "uncorrected": estimates[self.weights.index].mean(axis=1).to_numpy()}, index=estimates.index)
 
 # %% ../nbs/10c_correction.ipynb #5e205344
@@ -463,7 +495,7 @@ def fit_ensemble(estimates_past: pd.DataFrame, truth_past) -> Ensemble:
     residuals = np.array([y[i] - x[i] @ _simplex(x[every != i], y[every != i]) for i in every])
     return Ensemble(pd.Series(_simplex(x, y), index=estimates_past.columns), residuals, frozenset(estimates_past.index))
 
-
+# %% ../nbs/10c_correction.ipynb #c0rr0008
 def _simplex(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     "Least squares with weights ≥ 0 that sum to 1: non-negative least squares on the differences from y, which are then scaled."
     gap = x - y[:, None]

@@ -8,14 +8,18 @@ __all__ = ['METHODS', 'correct_elections', 'tilt', 'calibration_table']
 # %% ../nbs/10e_election_correction.ipynb #2ca52df5
 import warnings
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy import special, stats
 
+from .calibration import _Post, _cells, _collapsed, _find, _listed
 from .correction import _simplex, conformal_radius
 from .elections import _Ballots, _RUN, YEARS, _centred, _check_draws, _check_year, _count, results
-from .tables import row_seeds
+from .multilevel import _design, _posterior
+from .population import Population, electorate as members
+from .tables import TableError, row_seeds
 
 # %% ../nbs/10e_election_correction.ipynb #ed2b2f90
 def _check_training(train_years: int | Iterable[int], target_year: int) -> list[int]:
@@ -28,7 +32,7 @@ def _check_training(train_years: int | Iterable[int], target_year: int) -> list[
     return sorted(set(train))
 
 # %% ../nbs/10e_election_correction.ipynb #a01a54cd
-METHODS = ("none", "shift", "state_shift", "shrinkage")
+METHODS = ("none", "shift", "state_shift", "shrinkage", "tilt")
 
 
 def _odds(share: np.ndarray, n: np.ndarray) -> np.ndarray:
@@ -43,26 +47,85 @@ def _learned(x: np.ndarray, y: np.ndarray, noise: np.ndarray, new: np.ndarray, m
     if method in ("shift", "state_shift"):
         gap = (y - x).mean(-2)
         return new + (gap if method == "state_shift" else gap.mean(-1, keepdims=True))
-    dx, dy = x - x.mean(-1, keepdims=True), y - y.mean(-1, keepdims=True)
-    top, bottom = (dx * dy).sum((-1, -2)), (dx**2).sum((-1, -2))
-    slope = np.clip(np.divide(top, bottom, out=np.zeros(np.shape(top)), where=bottom > 1e-9), 0, 1.5)[..., None]
-    constant = y.mean() - slope * x.mean((-1, -2))[..., None]
-    left = y - constant[..., None] - slope[..., None] * x
-    state = left.mean(-2)
+    slope, constant = _line(x, y)
+    state = (y - constant[..., None] - slope[..., None] * x).mean(-2)
     error = (slope[..., None] ** 2 * noise).mean((-1, -2))[..., None] / x.shape[-2]
     between = np.maximum((state**2).mean(-1, keepdims=True) - error, 0)
     own = slope**2 * noise.mean(-2) / x.shape[-2]
     return constant + slope * new + state * between / np.maximum(between + own, 1e-12)
 
+# %% ../nbs/10e_election_correction.ipynb #ec0e0001
+def _line(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    "Slope (0 to 1.5) and constant of y on x over states and years, each … × 1."
+    dx, dy = x - x.mean(-1, keepdims=True), y - y.mean(-1, keepdims=True)
+    top, bottom = (dx * dy).sum((-1, -2)), (dx**2).sum((-1, -2))
+    slope = np.clip(np.divide(top, bottom, out=np.zeros(np.shape(top)), where=bottom > 1e-9), 0, 1.5)[..., None]
+    return slope, y.mean() - slope * x.mean((-1, -2))[..., None]
+
+# %% ../nbs/10e_election_correction.ipynb #ec0e0003
+class _Known(NamedTuple):
+    "Log-odds of simulated shares and tilted ones (… × years × states, the target last), noise, results of the years before, and those before them."
+    x: np.ndarray
+    tilted: np.ndarray
+    noise: np.ndarray
+    y: np.ndarray
+    before: np.ndarray
+    kept: float  # correlation of a person's votes between elections
+
+    def rehearsal(self) -> "_Known":
+        return self._replace(x=self.x[..., :-1, :], tilted=self.tilted[..., :-1, :], noise=self.noise[..., :-1, :], y=self.y[:-1])
+
+    def first(self) -> "_Known":
+        "The estimate, without replicates."
+        return self._replace(x=self.x[0], tilted=self.tilted[0], noise=self.noise[0]) if self.x.ndim == 3 else self
+
+    def predict(self, method: str) -> np.ndarray:
+        if method == "tilt":
+            return self.tilted[..., -1, :]
+        return _learned(self.x[..., :-1, :], self.y, self.noise[..., :-1, :], self.x[..., -1, :], method)
+
 # %% ../nbs/10e_election_correction.ipynb #e0aeb0c9
-def _radius(x: np.ndarray, y: np.ndarray, noise: np.ndarray, before: np.ndarray, method: str, ci: float) -> float:
-    "Half-width in log-odds."
-    if x.shape[-2] >= 2:
-        rehearsal = _learned(x[:-1], y[:-1], noise[:-1], x[-1], method)
-        return conformal_radius(y[-1] - rehearsal, ci)
-    own = noise[-1] if method in ("none", "shift", "state_shift") else 0 * noise[-1]
-    within = y[0] - _learned(x, y, noise, x[0], method) if method in ("none", "shift") else 0
-    return conformal_radius(np.sqrt((y[0] - before) ** 2 + own * (2 if method == "state_shift" else 1) + within**2), ci)
+_NATIONAL = {2000: (50_999_897, 50_456_002), 2004: (59_028_444, 62_040_610), 2008: (69_498_516, 59_948_323)}  # Democratic, Republican votes
+
+
+def _swings(last: int) -> np.ndarray:
+    "Changes of the national log-odds from each election to the next, up to `last`."
+    share = {y: d / (d + r) for y, (d, r) in _NATIONAL.items()}
+    national = {y: results(y, level="national").iloc[0] for y in YEARS if y <= last}
+    share |= {min(national) - 4: national[min(national)]["previous"]} | {y: row["share"] for y, row in national.items()}
+    return np.diff(special.logit([share[y] for y in sorted(share)]))
+
+
+def _swing(changes: np.ndarray, ci: float) -> float:
+    "How far the next one may go."
+    return float(stats.t.ppf((1 + ci) / 2, len(changes)) * np.sqrt(np.mean(np.square(changes))))
+
+# %% ../nbs/10e_election_correction.ipynb #ec0e0004
+def _reach(known: _Known, method: str, swing: float, ci: float) -> np.ndarray:
+    "Half-width in log-odds, per state."
+    if len(known.y) >= 2:
+        left = known.y[-1] - known.rehearsal().predict(method)
+        return np.hypot(conformal_radius(left if method in ("none", "tilt") else left - left.mean(), ci), swing) * np.ones(len(left))
+    change = known.y[0] - known.before
+    parts = [swing, conformal_radius(change - change.mean(), ci), stats.norm.ppf((1 + ci) / 2) * np.sqrt(_own_noise(known, method))]
+    misfit = _misfit(known, method)
+    return np.sqrt(sum(np.square(p) for p in [*parts, *([conformal_radius(misfit, ci)] if misfit.any() else [])]))
+
+# %% ../nbs/10e_election_correction.ipynb #ec0e0005
+def _misfit(known: _Known, method: str) -> np.ndarray:
+    "Residuals of the only training year: of a shift each from the other states, of tilting what it does not move."
+    gap = known.y[0] - known.x[0]
+    if method == "shift":
+        return (gap - gap.mean()) * len(gap) / (len(gap) - 1)
+    return gap * {"none": 1.0, "tilt": 1 - known.kept}.get(method, 0.0)
+
+
+def _own_noise(known: _Known, method: str) -> np.ndarray:
+    "Variance in the target's estimate from the draw of persons that the misfit does not show, with one training year."
+    slope = 1.0
+    if method == "shrinkage":
+        slope = _line(known.x[:1], known.y)[0]
+    return (0 if method in ("none", "shift") else 2 * slope**2) * known.noise[-1]
 
 # %% ../nbs/10e_election_correction.ipynb #aabdd876
 def correct_elections(answers: pd.DataFrame, personas: pd.DataFrame | None = None, *, train_years: int | Sequence[int], target_year: int,
@@ -78,7 +141,7 @@ def correct_elections(answers: pd.DataFrame, personas: pd.DataFrame | None = Non
     train_years : int or list of int
         Elections before the target, whose results are learned from.
     target_year : int
-    kind : {"shrinkage", "shift", "state_shift", "none"}
+    kind : {"shrinkage", "shift", "state_shift", "tilt", "none"}
     ci : float
     electorate, survey
         As in `forecast`.
@@ -94,6 +157,12 @@ def correct_elections(answers: pd.DataFrame, personas: pd.DataFrame | None = Non
     ------
     ValueError, TableError
         If the target is among the training years or before one of them; if a year was not asked; as `forecast`.
+
+    References
+    ----------
+    Lei, J. et al. (2018). Distribution-free predictive inference for regression. JASA 113, theorem 2.2, for the states' part. Barber, R. F. et
+    al. (2021). Predictive inference with the jackknife+. Annals of Statistics 49, 486-507. Federal Election Commission, Federal Elections 2000,
+    2004, 2008, for the national votes.
     """
     train = _check_training(train_years, target_year)
     if kind not in METHODS:
@@ -136,18 +205,27 @@ def _corrected_run(ballots: _Ballots, key: dict, places: list[int], train: list[
     if len(seen) < 3:
         raise ValueError(f"{len(seen)} states have a two-party answer in {', '.join(map(str, [*train, target]))}; at least 3 are needed")
     states = [ballots.states[s] for s in seen]
-    share, n = ballots.shares()[np.ix_(np.array(places), seen)], cases[:, seen]
+    share, tilted = (a[0] for a in _tables(ballots, places, seen, 0, 0))
+    n = cases[:, seen]
+    known = _all_known(share, tilted, n, train, states, _persistence(ballots, places))
+    odds, reach = known.predict(kind), _reach(known, kind, _swing(_swings(train[-1]), ci), ci)
+    ends = [special.expit(odds + s * reach) for s in (0, -1, 1)]
+    return _states_frame(key, target, states, ends, share[-1], n[-1], special.expit(known.y.mean(0)), ci)
+
+# %% ../nbs/10e_election_correction.ipynb #ec0e0006
+def _all_known(share: np.ndarray, tilted: np.ndarray, n: np.ndarray, train: list[int], states: list[str], kept: float) -> _Known:
+    "From shares (… × years × states) and persons."
     x = _odds(share, n)
-    noise = (1 - _persistence(ballots, places)) / ((n + 1) * special.expit(x) * special.expit(-x))
+    noise = (1 - kept) / ((n + 1) * special.expit(x) * special.expit(-x))
     y = special.logit(_known(train, states))
-    before = special.logit(_known(train[:1], states, "previous")[0])
-    odds, radius = _learned(x[:-1], y, noise[:-1], x[-1], kind), _radius(x[:-1], y, noise[:-1], before, kind, ci)
-    corrected, low, high = (special.expit(odds + s * radius) for s in (0, -1, 1))
+    return _Known(x, special.logit(np.clip(tilted, 1e-3, 1 - 1e-3)), noise, y, special.logit(_known(train[:1], states, "previous")[0]), kept)
+
+
+def _states_frame(key: dict, target: int, states: list[str], ends: list[np.ndarray], plain: np.ndarray, n: np.ndarray, past: np.ndarray, ci: float) -> pd.DataFrame:
+    corrected, low, high = ends
     n_eff = corrected * (1 - corrected) * (2 * stats.norm.ppf((1 + ci) / 2) / (high - low)) ** 2
-    frame = pd.DataFrame({**key, "year": target, "state": states, "corrected": corrected, "low": low, "high": high, "n_eff": n_eff,
-                          "uncorrected": share[-1], "previous_election": _known([target], states, "previous")[0]})
-    frame["past_results"] = special.expit(y.mean(0))
-    frame["real"], frame["n"] = _known([target], states)[0], n[-1]
+    frame = pd.DataFrame({**key, "year": target, "state": states, "corrected": corrected, "low": low, "high": high, "n_eff": n_eff, "uncorrected": plain,
+                          "previous_election": _known([target], states, "previous")[0], "past_results": past, "real": _known([target], states)[0], "n": n})
     error = {c: 100 * float((frame[c] - frame["real"]).abs().mean()) for c in ("uncorrected", "corrected", "previous_election", "past_results")}
     return frame.assign(verdict=_words(*error.values()))
 
@@ -256,33 +334,98 @@ def _warn_of_tilt(report: pd.DataFrame, bounds: tuple[float, float]) -> None:
                       stacklevel=3)
 
 # %% ../nbs/10e_election_correction.ipynb #fdffb576
+def _drawn(ballots: _Ballots, state: str, n: int, n_boot: int, seed: int) -> np.ndarray:
+    "How often each of a state's n persons, and two halves of an imaginary one, are drawn: the first replicate is the sample itself."
+    rng = np.random.default_rng(int(row_seeds(seed, "table", state)[0]))
+    chance = np.append(np.ones(n), [0.5, 0.5])
+    return np.vstack([np.append(np.ones(n), [0, 0]), rng.multinomial(n, chance / chance.sum(), size=n_boot)])
+
+
 def _tables(ballots: _Ballots, places: list[int], seen: np.ndarray, n_boot: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     "Shares, replicates × years × states (the first replicate is the estimate), and tilted shares of each year by the year before."
     shape = (n_boot + 1, len(places), len(seen))
     share, tilted = np.full(shape, np.nan), np.full(shape, np.nan)
-    truth = _known([int(ballots.runs["year"].iloc[p]) for p in places], [ballots.states[s] for s in seen])
-    where = ballots.places()
+    years = [int(ballots.runs["year"].iloc[p]) for p in places]
+    truth, where = _known(years[:-1], [ballots.states[s] for s in seen]), ballots.places()
     for s, state in enumerate(seen):
         place = where[state]
         votes, won = ballots.votes[np.ix_(place, places)], ballots.democratic[np.ix_(place, places)]
         typical = votes.sum(0) / np.maximum((votes > 0).sum(0), 1)
         votes, won = np.vstack([votes, typical, typical]), np.vstack([won, typical, 0 * typical])
-        rng = np.random.default_rng(int(row_seeds(seed, "table", ballots.states[state])[0]))
-        chance = np.append(np.ones(len(place)), [0.5, 0.5])
-        drawn = np.vstack([np.append(np.ones(len(place)), [0, 0]), rng.multinomial(len(place), chance / chance.sum(), size=n_boot)])
+        drawn = _drawn(ballots, ballots.states[state], len(place), n_boot, seed)
         share[:, :, s] = (drawn @ won) / np.maximum(drawn @ votes, 1e-12)
-        smooth = drawn + np.r_[np.zeros(len(place)), 0.5, 0.5]
-        side = np.divide(won, votes, out=np.full(votes.shape, 0.5), where=votes > 0)
         for t in range(1, len(places)):
-            last = (smooth @ won[:, t - 1]) / (smooth @ votes[:, t - 1])
-            up, down = smooth * (truth[t - 1, s] / last)[:, None], smooth * ((1 - truth[t - 1, s]) / (1 - last))[:, None]
-            weight = up * side[:, t - 1] + down * (1 - side[:, t - 1])
-            tilted[:, t, s] = (weight * side[:, t]) @ votes[:, t] / (weight @ votes[:, t])
+            tilted[:, t, s] = _carried(drawn, votes, won, truth[t - 1, s], t)
+    tilted[:, 0] = share[:, 0]
     return share, tilted
 
+# %% ../nbs/10e_election_correction.ipynb #ec0e0007
+def _carried(drawn: np.ndarray, votes: np.ndarray, won: np.ndarray, target: float, t: int) -> np.ndarray:
+    "Share in year t after the votes of the year before were tilted to `target`; the imaginary person counts once in each replicate."
+    smooth = drawn + np.r_[np.zeros(drawn.shape[1] - 2), 0.5, 0.5]
+    side = np.divide(won, votes, out=np.full(votes.shape, 0.5), where=votes > 0)
+    last = (smooth @ won[:, t - 1]) / (smooth @ votes[:, t - 1])
+    up, down = smooth * (target / last)[:, None], smooth * ((1 - target) / (1 - last))[:, None]
+    weight = up * side[:, t - 1] + down * (1 - side[:, t - 1])
+    return (weight * side[:, t]) @ votes[:, t] / (weight @ votes[:, t])
+
+# %% ../nbs/10e_election_correction.ipynb #ec0e0009
+class _Strata(NamedTuple):
+    "Cells of the electorate in each year, and the cell of each person."
+    by: list[str]
+    cells: list[pd.DataFrame]
+    place: list[np.ndarray]
+
+
+def _strata(ballots: _Ballots, personas: pd.DataFrame | None, population: "Population | pd.DataFrame", by: Sequence[str], electorate: str,
+            years: Sequence[int]) -> _Strata:
+    by = ["state", *(c for c in _listed(by) if c != "state")]
+    absent = [c for c in ("persona_id", *by) if personas is None or c not in personas]
+    if absent:
+        raise TableError(f"personas: missing column {', '.join(absent)}; post-stratification needs the attributes of those who were asked")
+    frame = population.frame if isinstance(population, Population) else population
+    about = personas.drop_duplicates("persona_id").set_index("persona_id").loc[ballots.people["persona_id"], by].reset_index()
+    cells = [_cells(frame.assign(weight=members(frame, electorate, year)), by, "weight") for year in years]
+    return _Strata(by, cells, [_find(about, c, by) for c in cells])
+
+# %% ../nbs/10e_election_correction.ipynb #ec0e0010
+def _poststratified(ballots: _Ballots, column: int, strata: _Strata, t: int, seen: np.ndarray, n_boot: int, seed: int) -> np.ndarray:
+    "Shares of year t, replicates × states."
+    votes, won, cells = ballots.votes[:, column], ballots.democratic[:, column], strata.cells[t]
+    group, names = pd.factorize(cells["state"].astype(str))
+    cast, where, out = (votes > 0) & (strata.place[t] >= 0), ballots.places(), np.full((n_boot + 1, len(seen)), np.nan)
+    for s, state in enumerate(seen):
+        mine, inside = np.flatnonzero(group == list(names).index(ballots.states[state])), where[state]
+        who = np.flatnonzero(cast[inside])
+        local = cells.iloc[mine].reset_index(drop=True)
+        data = _Post(won[inside][who, None], votes[inside][who], strata.place[t][inside][who] - mine[0], local["weight"].to_numpy(float), np.zeros(len(mine), int))
+        data, _ = _collapsed(data, local, strata.by, 1, 2, True, ballots.states[state])
+        belongs = (data.cell[:, None] == np.arange(len(data.size))).astype(float)
+        drawn = _drawn(ballots, ballots.states[state], len(inside), n_boot, seed)[:, who]
+        total = drawn @ (data.weight[:, None] * belongs)
+        mean = np.divide(drawn @ (data.means * belongs), total, out=np.zeros(total.shape), where=total > 0)
+        part = data.size * (total > 0)
+        out[:, s] = np.divide((part * mean).sum(1), part.sum(1), out=np.full(len(part), np.nan), where=part.sum(1) > 0)
+    return np.where(np.isnan(out), out[0], out)
+
+# %% ../nbs/10e_election_correction.ipynb #ec0e0011
+def _modelled(ballots: _Ballots, column: int, strata: _Strata, t: int, year: int, seen: np.ndarray, n_draws: int, seed: int) -> np.ndarray:
+    "Shares of year t by multilevel regression and post-stratification, draws × states; the first is their mean."
+    cells, place = strata.cells[t], strata.place[t]
+    cast = (ballots.votes[:, column] > 0) & (place >= 0)
+    side = ballots.democratic[cast, column] / ballots.votes[cast, column]
+    known = pd.Series(special.logit(_known([year], sorted(cells["state"].astype(str).unique()), "previous")[0]),
+                      index=pd.Index(sorted(cells["state"].astype(str).unique()), name="state"))
+    model = _design(cells, strata.by, {"previous": known}, place[cast], side)
+    shares, weight = _posterior(model, n_draws, seed), cells["weight"].to_numpy(float)
+    state = cells["state"].astype(str).to_numpy()
+    draws = np.column_stack([shares[:, state == s] @ weight[state == s] / weight[state == s].sum() for s in (ballots.states[i] for i in seen)])
+    return np.vstack([draws.mean(0), draws])
+
 # %% ../nbs/10e_election_correction.ipynb #bd7a4fca
-def calibration_table(answers: pd.DataFrame, personas: pd.DataFrame | None = None, years: Sequence[int] = YEARS, *, electorate: str = "adults",
-                      n_boot: int = 500, ci: float = 0.95, seed: int = 0, survey=None) -> pd.DataFrame:
+def calibration_table(answers: pd.DataFrame, personas: pd.DataFrame | None = None, years: Sequence[int] = YEARS, *,
+                      population: "Population | pd.DataFrame | None" = None, by: str | Sequence[str] = ("sex", "education", "race_ethnicity"),
+                      electorate: str = "adults", n_boot: int = 500, ci: float = 0.95, seed: int = 0, survey=None) -> pd.DataFrame:
     """Score every correction of every election that can be corrected by earlier ones.
 
     Parameters
@@ -291,15 +434,21 @@ def calibration_table(answers: pd.DataFrame, personas: pd.DataFrame | None = Non
         As in `forecast`; runs must have been asked all `years`.
     years : list of int
         The first is only learned from; each other one is a target, learned from all before it.
+    population : Population or DataFrame, optional
+        Such as `us_adults()`: adds poststratified, mrp and mrp_shift (these two need statsmodels). `personas` must have the columns of `by`.
+    by : str or list of str
+        Attributes beside state, the most important first.
     n_boot, ci, seed
-        Bootstrap over persons within states.
+        Bootstrap over persons within states; draws from the posterior for mrp.
 
     Returns
     -------
     DataFrame
-        One row per run, year and method: tier, generator, simulator, mode, year, method, before, after, previous and past (mean
-        absolute errors in points: uncorrected, corrected, of the previous election, of the mean of the results learned from), after_low, after_high, gain (before − after) with
-        gain_low and gain_high, coverage (of the correction's 95 % intervals of states; missing for tilt and ensemble), n_states, verdict.
+        One row per run, year and method: tier, generator, simulator, mode, year, method, before, after, previous and past (mean absolute errors
+        in points: uncorrected, corrected, of the previous election, of the mean of the results learned from), after_low, after_high, gain
+        (before − after) with gain_low and gain_high, coverage (share of states whose interval holds the result) with coverage_low and
+        coverage_high (Wilson, as if states were independent), reach (mean half-width of these intervals, in points), n_eff (median over
+        states: people whose share would be as certain), n_states, verdict. Intervals of poststratified and mrp are those of sampling alone.
 
     Raises
     ------
@@ -315,52 +464,98 @@ def calibration_table(answers: pd.DataFrame, personas: pd.DataFrame | None = Non
     seen = np.flatnonzero((ballots.cases()[[p for _, places in runs for p in places]] > 0).all(0))
     if len(seen) < 3:
         raise ValueError(f"{len(seen)} states have answers in all years and runs; at least 3 are needed")
-    parts = [_tables(ballots, places, seen, n_boot, seed) for _, places in runs]
-    states = [ballots.states[s] for s in seen]
-    rows = []
+    strata = None if population is None else _strata(ballots, personas, population, by, electorate, years)
+    parts = [_replicates(ballots, places, strata, years, seen, n_boot, seed) for _, places in runs]
+    return _scored_table(ballots, runs, parts, years, seen, ci)
+
+# %% ../nbs/10e_election_correction.ipynb #ec0e0012
+class _Replicates(NamedTuple):
+    "Replicates × years × states; the last two only with a population."
+    share: np.ndarray
+    tilted: np.ndarray
+    post: np.ndarray | None
+    model: np.ndarray | None
+
+
+def _replicates(ballots: _Ballots, places: list[int], strata: _Strata | None, years: list[int], seen: np.ndarray, n_boot: int, seed: int) -> _Replicates:
+    share, tilted = _tables(ballots, places, seen, n_boot, seed)
+    if strata is None:
+        return _Replicates(share, tilted, None, None)
+    stacked = lambda f: np.stack([f(t) for t in range(len(years))], 1)
+    post = stacked(lambda t: _poststratified(ballots, places[t], strata, t, seen, n_boot, seed))
+    return _Replicates(share, tilted, post, stacked(lambda t: _modelled(ballots, places[t], strata, t, years[t], seen, n_boot, seed)))
+
+# %% ../nbs/10e_election_correction.ipynb #ec0e0013
+def _scored_table(ballots: _Ballots, runs: list, parts: list[_Replicates], years: list[int], seen: np.ndarray, ci: float) -> pd.DataFrame:
+    states, rows = [ballots.states[s] for s in seen], []
     for t in range(1, len(years)):
-        for (key, places), (share, tilted) in zip(runs, parts, strict=True):
+        for (key, places), part in zip(runs, parts, strict=True):
             n = ballots.cases()[np.ix_(np.array(places), seen)]
-            estimates = _estimated(share, tilted, n, years, t, states, _persistence(ballots, places[:t + 1]))
-            rows += [_scored(key, years[:t + 1], m, e, share[:, t], states, ci, c, n[t].mean()) for m, (e, c) in estimates.items()]
+            estimates = _estimated(part, n, years, t, states, _persistence(ballots, places[:t + 1]), ci)
+            rows += [_scored(key, years[:t + 1], m, e, part.share[:, t], states, ci, n[t].mean()) for m, e in estimates.items()]
         if len(runs) > 1:
-            rows.append(_stacked([p[0] for p in parts], years, t, states, ci))
+            rows.append(_stacked([p.share for p in parts], years, t, states, ci))
     return pd.DataFrame(rows)
 
 # %% ../nbs/10e_election_correction.ipynb #7ab459ed
-def _estimated(share: np.ndarray, tilted: np.ndarray, n: np.ndarray, years: Sequence[int], t: int, states: list[str], persistence: float) -> dict:
-    "Estimates of each method (replicates × states), and the coverage of its intervals."
-    x = _odds(share, n)
-    noise = (1 - persistence) / ((n + 1) * special.expit(x) * special.expit(-x))
-    y, real = special.logit(_known(years[:t], states)), special.logit(_known([years[t]], states)[0])
-    before = special.logit(_known(years[:1], states, "previous")[0])
-    out = {}
+class _Estimate(NamedTuple):
+    "Shares, replicates × states (the first is the estimate), and the ends of the states' intervals."
+    share: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def _estimated(part: _Replicates, n: np.ndarray, years: Sequence[int], t: int, states: list[str], kept: float, ci: float) -> dict[str, _Estimate]:
+    "Estimates of each method."
+    swing, out = _swing(_swings(years[t - 1]), ci), {}
+    known = _all_known(part.share[:, :t + 1], part.tilted[:, :t + 1], n[:t + 1], list(years[:t]), states, kept)
     for method in METHODS:
-        odds = _learned(x[:, :t], y, noise[:, :t], x[:, t], method)
-        held = np.abs(odds[0] - real) <= _radius(x[0, :t], y, noise[0, :t], before, method, 0.95)
-        out[method] = (share[:, t] if method == "none" else special.expit(odds), float(held.mean()))
-    return out | {"tilt": (tilted[:, t], np.nan)}
+        out[method] = _with_ends(known, method, swing, ci, part.share[:, t] if method == "none" else None)
+    if part.post is None or part.model is None:
+        return out
+    for name, draws in (("poststratified", part.post[:, t]), ("mrp", part.model[:, t])):
+        out[name] = _Estimate(draws, *np.quantile(draws[1:], [(1 - ci) / 2, (1 + ci) / 2], axis=0))
+    modelled = known._replace(x=special.logit(part.model[:, :t + 1]))
+    return out | {"mrp_shift": _with_ends(modelled, "shift", swing, ci)}
+
+# %% ../nbs/10e_election_correction.ipynb #ec0e0014
+def _with_ends(known: _Known, method: str, swing: float, ci: float, share: np.ndarray | None = None) -> _Estimate:
+    odds, reach = known.predict(method), _reach(known.first(), method, swing, ci)
+    return _Estimate(special.expit(odds) if share is None else share, *(special.expit(odds[0] + s * reach) for s in (-1, 1)))
 
 
 def _stacked(shares: list[np.ndarray], years: Sequence[int], t: int, states: list[str], ci: float) -> dict:
     "The ensemble of all runs, with weights learned on the election before."
     stack = np.stack(shares, -1)  # replicates × years × states × runs
-    truth = _known([years[t - 1]], states)[0]
-    estimate = np.array([now @ _simplex(last, truth) for last, now in zip(stack[:, t - 1], stack[:, t], strict=True)])
-    return _scored(dict.fromkeys(_RUN, "all"), years[:t + 1], "ensemble", estimate, stack[:, t].mean(-1), states, ci, np.nan, 1.0)
+    truth, every = _known([years[t - 1]], states)[0], np.arange(len(states))
+    share = np.array([now @ _simplex(last, truth) for last, now in zip(stack[:, t - 1], stack[:, t], strict=True)])
+    last = stack[0, t - 1]
+    left = np.array([truth[i] - last[i] @ _simplex(last[every != i], truth[every != i]) for i in every])
+    reach = np.hypot(conformal_radius(left, ci), _swing(_swings(years[t - 1]), ci) / 4)  # a share moves by a quarter of its log-odds at most
+    estimate = _Estimate(share, np.clip(share[0] - reach, 0, 1), np.clip(share[0] + reach, 0, 1))
+    return _scored(dict.fromkeys(_RUN, "all"), years[:t + 1], "ensemble", estimate, stack[:, t].mean(-1), states, ci, 1.0)
 
 # %% ../nbs/10e_election_correction.ipynb #e3693a6c
-def _scored(key: dict, years: Sequence[int], method: str, estimate: np.ndarray, plain: np.ndarray, states: list[str], ci: float, coverage: float, n: float) -> dict:
-    "Errors of one method; the first replicate is the estimate."
+def _scored(key: dict, years: Sequence[int], method: str, estimate: _Estimate, plain: np.ndarray, states: list[str], ci: float, n: float) -> dict:
+    "Errors of one method."
     year = years[-1]
     real, previous = _known([year], states)[0], _known([year], states, "previous")[0]
     past = 100 * float(np.abs(special.expit(special.logit(_known(years[:-1], states)).mean(0)) - real).mean())
     about = results(year).set_index("state").loc[states]
-    after, before = (100 * np.abs(e - real).mean(-1) for e in (estimate, plain))
+    after, before = (100 * np.abs(e - real).mean(-1) for e in (estimate.share, plain))
     base, gain = 100 * float(np.abs(previous - real).mean()), before - after
     low, high = _centred("mae", float(after[0]), after[1:], ci, about, n)
     ends = np.quantile(gain[1:], [(1 - ci) / 2, (1 + ci) / 2]) - gain[1:].mean() + gain[0]
     low, high = min(low, float(after[0])), max(high, float(after[0]))
     return key | {"year": year, "method": method, "before": float(before[0]), "after": float(after[0]), "after_low": low, "after_high": high,
-                  "previous": base, "past": past, "gain": float(gain[0]), "gain_low": float(ends[0]), "gain_high": float(ends[1]), "coverage": coverage,
-                  "n_states": len(states), "verdict": _words(float(before[0]), float(after[0]), base, past)}
+                  "previous": base, "past": past, "gain": float(gain[0]), "gain_low": float(ends[0]), "gain_high": float(ends[1]),
+                  **_held(estimate, real, ci), "n_states": len(states), "verdict": _words(float(before[0]), float(after[0]), base, past)}
+
+# %% ../nbs/10e_election_correction.ipynb #ec0e0015
+def _held(estimate: _Estimate, real: np.ndarray, ci: float) -> dict[str, float]:
+    "How many intervals of states hold the result, and how wide they are."
+    held = int(((estimate.low <= real + 1e-12) & (real - 1e-12 <= estimate.high)).sum())
+    around = stats.binomtest(held, len(real)).proportion_ci(method="wilson")
+    width, share = np.maximum(estimate.high - estimate.low, 1e-9), np.clip(estimate.share[0], 0.005, 0.995)
+    n_eff = float(np.median(share * (1 - share) * (2 * stats.norm.ppf((1 + ci) / 2) / width) ** 2))
+    return {"coverage": held / len(real), "coverage_low": around.low, "coverage_high": around.high, "reach": 50 * float(width.mean()), "n_eff": n_eff}
