@@ -78,19 +78,25 @@ def _rows(frame: pd.DataFrame, by: list[str], kind: str, items: Any, name: str) 
     if frame.duplicated([*keys, "option"]).any():
         first = frame[frame.duplicated([*keys, "option"])].iloc[0]
         raise ValueError(f"{name}: option {first['option']!r} of item {first['item_id']!r} stands twice; name its groups in by=, or select one run")
-    out = frame[[*keys, "option"]].assign(share=_checked_shares(frame, name))
+    out = frame[[*keys, "option"]].assign(share=_checked_shares(frame, by, name))
     out = out[out["share"].notna()]
     if kind != "cutpoints":
         return out.assign(slot=out["option"].astype(str), odds=_logit(out["share"].to_numpy())).reset_index(drop=True)
     return _cuts(out, keys, items)
 
 # %% ../nbs/10c_correction.ipynb #c0rr0001
-def _checked_shares(frame: pd.DataFrame, name: str) -> np.ndarray:
+def _checked_shares(frame: pd.DataFrame, by: list[str], name: str) -> np.ndarray:
     share = pd.to_numeric(frame["share"], errors="coerce").to_numpy(float)
     bad = (share < -1e-9) | (share > 1 + 1e-9) | (np.isnan(share) & frame["share"].notna().to_numpy())
     if bad.any():
         row = frame.iloc[int(np.argmax(bad))]
         raise ValueError(f"{name}: item {row['item_id']!r}, option {row['option']!r} has the share {row['share']!r}; shares lie between 0 and 1")
+    keys = [c for c in frame if c in ("item_id", *by)]
+    sums = pd.Series(share).groupby([frame[k].to_numpy() for k in keys]).sum()
+    odd = (sums - 1).abs() > 0.02
+    if odd.any():
+        warnings.warn(f"{name}: the shares of {int(odd.sum())} of {len(sums)} items and groups do not sum to 1, such as {sums[odd].iloc[0]:.3f} for "
+                      f"{sums[odd].index[0]!r}; corrected shares will", stacklevel=4)
     return share
 
 # %% ../nbs/10c_correction.ipynb #c0rr0002
@@ -371,7 +377,7 @@ def verdict(corrected: pd.DataFrame, truth, *, baseline=None, n_boot: int = 1000
     Raises
     ------
     ValueError
-        If lengths differ.
+        If lengths differ, or no row has all shares.
     """
     real = np.asarray(truth, dtype=float)
     guess = corrected[baseline] if isinstance(baseline, str) else baseline
@@ -379,12 +385,15 @@ def verdict(corrected: pd.DataFrame, truth, *, baseline=None, n_boot: int = 1000
     if any(len(c) != len(real) for c in columns):
         raise ValueError(f"truth has {len(real)} values for {len(corrected)} corrected shares; they must be in the same order")
     errors = np.array([100 * np.abs(np.asarray(c, dtype=float) - real) for c in columns])
-    errors = errors[:, np.isfinite(errors).all(0)]
+    known = np.isfinite(errors).all(0)
+    if not known.any():
+        raise ValueError(f"none of {len(real)} rows has a corrected, an uncorrected and a true share")
+    errors = errors[:, known]
     means = errors.mean(1)
     drawn = np.random.default_rng(seed).integers(0, errors.shape[1], (n_boot, errors.shape[1]))
     low, high = np.quantile((errors[0] - errors[1])[drawn].mean(1), [(1 - ci) / 2, (1 + ci) / 2])
     words = ["worse than no correction"] * bool(means[1] > means[0]) + ["worse than the baseline"] * bool(len(means) > 2 and means[1] > means[2])
-    held = float(((corrected["low"].to_numpy() <= real) & (real <= corrected["high"].to_numpy())).mean()) if "low" in corrected else np.nan
+    held = float(((corrected["low"].to_numpy() <= real) & (real <= corrected["high"].to_numpy()))[known].mean()) if "low" in corrected else np.nan
     return pd.DataFrame([{"before": means[0], "after": means[1], "baseline": means[2] if len(means) > 2 else np.nan, "gain": means[0] - means[1],
                           "gain_low": low, "gain_high": high, "coverage": held, "n": errors.shape[1], "verdict": " and ".join(words) or "better"}])
 
@@ -437,7 +446,7 @@ def _counts(human: pd.DataFrame) -> tuple[list[str], np.ndarray]:
     exact = human["share"].to_numpy(float) * human["n"].to_numpy(float)
     if not np.allclose(exact, np.round(exact), atol=0.05):
         raise ValueError("human: share times n is no whole number of people; the shares are weighted or rounded, and nobody can be drawn from them")
-    return [c for c in human if c not in _USUAL], np.round(exact).astype(int)
+    return [str(c) for c in human if c not in _USUAL], np.round(exact).astype(int)
 
 # %% ../nbs/10c_correction.ipynb #3f40d812
 def acquiescence(shares: pd.DataFrame, pairs: Mapping[str, str]) -> pd.DataFrame:
@@ -461,7 +470,13 @@ def acquiescence(shares: pd.DataFrame, pairs: Mapping[str, str]) -> pd.DataFrame
     ValueError
         If an item of a pair is not there, or a share or n is out of range.
     """
+    absent = [c for c in ("item_id", "share", "n") if c not in shares]
+    if absent:
+        raise TableError(f"shares: missing column {', '.join(absent)}")
     table = shares.set_index("item_id")
+    same = [i for i, j in pairs.items() if i == j]
+    if same or table.index.has_duplicates:
+        raise ValueError(f"item {(same or table.index[table.index.duplicated()])[0]!r} is " + ("its own reversal" if same else "there twice; select one run"))
     lost = [i for pair in pairs.items() for i in pair if i not in table.index]
     if lost:
         raise ValueError(f"shares: no item {lost[0]!r}; there are {', '.join(map(str, table.index[:8]))}")
@@ -508,6 +523,8 @@ class Ensemble:
         seen = [u for u in estimates.index if u in self.trained]
         if seen:
             raise ValueError(f"{seen[0]!r} was trained on and cannot be scored ({len(seen)} such units); give units an index that names the year too")
+        if not np.isfinite(estimates[self.weights.index].to_numpy(float)).all():
+            raise ValueError(f"estimates: unit {estimates.index[estimates[self.weights.index].isna().any(axis=1)][0]!r} lacks an estimate; drop it")
         share, radius = estimates[self.weights.index].to_numpy(float) @ self.weights.to_numpy(), conformal_radius(self.residuals, ci)
         low, high = np.clip(share - radius, 0, 1), np.clip(share + radius, 0, 1)
         return pd.DataFrame({"corrected": share, "low": low, "high": high, "n_eff": _n_eff(share, low, high, ci),
@@ -540,6 +557,8 @@ def fit_ensemble(estimates_past: pd.DataFrame, truth_past) -> Ensemble:
     x, y = estimates_past.to_numpy(float), np.asarray(truth_past, dtype=float)
     if len(x) != len(y) or not np.isfinite(x).all() or not np.isfinite(y).all():
         raise ValueError(f"estimates ({len(x)} rows) and truth ({len(y)}) must be numbers for the same units, without gaps")
+    if len(x) and not (((x >= 0) & (x <= 1)).all() and ((y >= 0) & (y <= 1)).all()):
+        raise ValueError(f"estimates lie between {x.min():g} and {x.max():g}, truth between {y.min():g} and {y.max():g}; shares lie between 0 and 1")
     if len(x) <= x.shape[1] or estimates_past.index.has_duplicates:
         raise ValueError(f"{len(x)} units for {x.shape[1]} estimates, or a unit stands twice; more units than estimates are needed")
     every = np.arange(len(x))

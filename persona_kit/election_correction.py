@@ -270,10 +270,12 @@ def tilt(answers: pd.DataFrame, personas: pd.DataFrame, last_year: int, *, truth
     Warns
     -----
     UserWarning
-        If states cannot be tilted, or persons are at the bounds.
+        If states cannot be tilted, persons are at the bounds, or little is left of the effective sample size.
     """
     if level not in ("state", "national"):
         raise ValueError(f"unknown level {level!r}; one of state, national")
+    if not 0 <= bounds[0] <= 1 <= bounds[1] or bounds[0] == bounds[1]:
+        raise ValueError(f"bounds must be a least factor up to 1 and a largest from 1, such as (0.1, 10); got {bounds}")
     ballots = _count(answers, personas, last_year, survey, electorate)
     if len(ballots.runs) > 1:
         raise ValueError(f"answers hold {len(ballots.runs)} runs; select one tier, generator, simulator and mode")
@@ -322,15 +324,19 @@ def _tilted(votes: np.ndarray, side: np.ndarray, target: float, bounds: tuple[fl
     return out, row | {"after": float((w * f) @ v / (w @ f)), "effective_sample_size_before": size(w), "effective_sample_size_after": size(w * f),
                        "at_bounds": hit, "tilted": True}
 
-
+# %% ../nbs/10e_election_correction.ipynb #ec0e0016
 def _warn_of_tilt(report: pd.DataFrame, bounds: tuple[float, float]) -> None:
     stuck, cut = report[~report["tilted"]], report[report["at_bounds"] > 0]
+    named = lambda part: f"{', '.join(part['state'].head(8))} ({len(part)} of {len(report)})"
     if len(stuck):
-        warnings.warn(f"all persons voted the same way in {', '.join(stuck['state'].head(8))} ({len(stuck)} of {len(report)}); they keep their weights",
-                      stacklevel=3)
+        warnings.warn(f"all persons voted the same way in {named(stuck)}; they keep their weights", stacklevel=3)
     if len(cut):
-        warnings.warn(f"{int(cut['at_bounds'].sum())} persons are at the bounds {bounds}, in {', '.join(cut['state'].head(8))} ({len(cut)} of {len(report)})",
-                      stacklevel=3)
+        warnings.warn(f"{int(cut['at_bounds'].sum())} persons are at the bounds {bounds}, in {named(cut)}; results are missed by up to "
+                      f"{100 * (cut['after'] - cut['target']).abs().max():.1f} points", stacklevel=3)
+    left = report["effective_sample_size_after"] / report["effective_sample_size_before"]
+    few = report[report["tilted"] & (left < 0.1)]
+    if len(few):
+        warnings.warn(f"the effective sample size falls to less than a tenth in {named(few)}: to {left.min():.1%} at worst", stacklevel=3)
 
 # %% ../nbs/10e_election_correction.ipynb #fdffb576
 def _drawn(ballots: _Ballots, state: str, n: int, n_boot: int, seed: int) -> np.ndarray:
@@ -598,7 +604,7 @@ def human_sample_table(answers: pd.DataFrame, human: pd.DataFrame, by: str, opti
     UserWarning
         If groups of one side are not on the other, with how many respondents are left out.
     """
-    human, answers = _both_sides(human, answers, by)
+    human, answers = _both_sides(human, answers, by, option)
     if n_humans < 30 or n_samples < 2:
         raise ValueError(f"n_humans: {n_humans} people are too few to correct groups with; at least 30 are needed, and two samples of them")
     found = _from_personas(answers, human, by, option, weight, n_samples, ci, seed)
@@ -611,13 +617,15 @@ def human_sample_table(answers: pd.DataFrame, human: pd.DataFrame, by: str, opti
     return _human_frame(found, human[human["option"] == option].set_index(by), baseline, ci)
 
 # %% ../nbs/10e_election_correction.ipynb #ec0h0003
-def _both_sides(human: pd.DataFrame, answers: pd.DataFrame, by: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _both_sides(human: pd.DataFrame, answers: pd.DataFrame, by: str, option: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     "Rows of the groups that both have."
     absent = [c for c in (by, "item_id", "option", "status") if c not in answers] + [f"human {by}"] * (by not in human)
     if absent:
         raise TableError(f"missing column {', '.join(absent)}")
     if answers["item_id"].nunique() != 1:
         raise ValueError(f"answers hold {answers['item_id'].nunique()} items; select one")
+    if option not in set(human["option"]):
+        raise ValueError(f"option {option!r} is none of the human ones: {', '.join(map(str, human['option'].unique()))}")
     answers = answers[answers["status"].eq("ok")].assign(**{by: lambda f: f[by].astype(str)})
     human = human.assign(**{by: human[by].astype(str)})
     mine, theirs = human[by].isin(answers[by]), answers[by].isin(human[by])
@@ -656,7 +664,7 @@ def _errors(guess: _Guess, truth: pd.DataFrame) -> dict[str, tuple[float, float,
 # %% ../nbs/10e_election_correction.ipynb #ec0h0005
 def _from_people(people: pd.DataFrame, truth: pd.DataFrame, simulated: pd.Series, by: str, option: str, ci: float, seed: int) -> dict[str, _Guess]:
     "Estimates that need people."
-    y, place = people["option"].eq(option).to_numpy(float), truth.index.get_indexer(people[by])
+    y, place = people["option"].eq(option).to_numpy(float), truth.index.get_indexer(pd.Index(people[by]))
     size, z = truth["n"].to_numpy(float), stats.norm.ppf((1 + ci) / 2)
     part, n = size / size.sum(), len(y)
     model = np.clip(simulated.to_numpy(float), 0.01, 0.99)
@@ -681,7 +689,7 @@ def _alone(y: np.ndarray, place: np.ndarray, size: int, ci: float) -> _Guess:
 def _draws(rows: pd.DataFrame, truth: pd.DataFrame, by: str, option: str, predictors: dict, seed: int) -> np.ndarray:
     "Posterior draws of the groups' shares by MRP, draws × groups."
     cells = truth.index.rename(by).to_frame(index=False)
-    y, place = rows["option"].eq(option).to_numpy(float), truth.index.get_indexer(rows[by])
+    y, place = rows["option"].eq(option).to_numpy(float), truth.index.get_indexer(pd.Index(rows[by]))
     return _posterior(_design(cells, [by], predictors, place, y), 400, seed)
 
 
@@ -696,7 +704,8 @@ def _multilevel(draws: np.ndarray, part: np.ndarray, ci: float) -> _Guess:
 def _from_personas(answers: pd.DataFrame, human: pd.DataFrame, by: str, option: str, weight: str, n_samples: int, ci: float, seed: int) -> dict[str, list]:
     "Errors of estimates that need no people: first the estimate, then replicates (personas drawn again within groups; posterior draws)."
     truth = human[human["option"] == option].set_index(by)[["share", "n"]]
-    part, rng, found = (truth["n"] / truth["n"].sum()).to_numpy(float), np.random.default_rng(seed), {}
+    found: dict[str, list] = {}
+    part, rng = (truth["n"] / truth["n"].sum()).to_numpy(float), np.random.default_rng(seed)
     bare = lambda groups, overall, n: _Guess(None if groups is None else _pointwise(groups), _pointwise(overall)[0], (n / len(part), n))
     for k in range(n_samples + 1):
         drawn = answers if k == 0 else answers.groupby(by, sort=False).sample(frac=1, replace=True, random_state=rng)

@@ -41,6 +41,8 @@ def _fixed(cells: pd.DataFrame, by: list[str], predictors: Mapping[str, pd.Serie
     columns = [np.ones(len(cells))]
     for name, values in predictors.items():
         column = str(values.index.name) if values.index.name in by else by[0]
+        if values.index.has_duplicates:
+            raise ValueError(f"predictor {name!r}: {values.index[values.index.duplicated()][0]!r} stands twice; give one number per {column}")
         found = values.reindex(cells[column].astype(str)).to_numpy(float)
         if not np.isfinite(found).all():
             raise ValueError(f"predictor {name!r} has no number for {column} {cells[column].iloc[int(np.argmax(~np.isfinite(found)))]!r}")
@@ -112,6 +114,8 @@ def mrp(answers: pd.DataFrame, personas: pd.DataFrame | None, population: "Popul
     """
     _check_ci(ci)
     by = _listed(by)
+    if isinstance(n_draws, bool) or not isinstance(n_draws, (int, np.integer)) or n_draws < 2:
+        raise ValueError(f"n_draws must be a whole number of at least 2, got {n_draws!r}")
     if within not in by:
         raise ValueError(f"within {within!r} must be among by: {', '.join(by)}")
     rows = _one_item(_with_columns(answers, personas, by, "weight"), item_id, option)

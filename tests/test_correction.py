@@ -409,3 +409,41 @@ def test_shares_out_of_range_are_named(share, message):
     wrong.loc[0, "share"] = share
     with pytest.raises(ValueError, match=message):
         fit_correction(wrong, truth)
+
+
+FLAT = pd.DataFrame({"a": np.linspace(0, 1, 9)})
+
+
+def bad_pairs(change):
+    return acquiescence(pd.DataFrame({"item_id": ["a", "b"], "share": [0.6, 0.3], "n": [50, 50]}).assign(**change), {"a": "b"})
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: bad_pairs({"share": [1.3, 0.2]}), "item 'a' has share 1.3"),
+        (lambda: bad_pairs({"item_id": ["b", "b"]}), "there twice"),
+        (lambda: acquiescence(pd.DataFrame({"item_id": ["a"], "share": [0.6], "n": [9]}), {"a": "a"}), "its own reversal"),
+        (lambda: fit_ensemble(FLAT, np.full(9, 1.7)), "truth between 1.7 and 1.7"),
+        (lambda: fit_ensemble(FLAT, np.full(9, 0.5)).apply(pd.DataFrame({"a": [np.nan]}, index=["x"])), "unit 'x' lacks"),
+        (lambda: tilt(voters(2), voters(2), 2016, bounds=(2, 1)), r"got \(2, 1\)"),
+        (lambda: verdict(pd.DataFrame({"corrected": [0.1], "uncorrected": [0.1]}), [np.nan]), "none of 1 rows"),
+        (lambda: hold_out(load_benchmark("gss_2018_spending")[1], 50), "holds 18 items"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_what_tilting_costs_is_warned_of_with_numbers():
+    answers = voters(60, lean=-0.22)
+    people = answers[["persona_id", "state", "weight"]].drop_duplicates("persona_id").assign(tier="planted")
+    far = pd.Series(0.999, index=people["state"].unique())
+    with pytest.warns(UserWarning, match="effective sample size falls to less than a tenth in .*WY.* to 1.7% at worst"):
+        tilt(answers, people, 2016, truth_last=far, bounds=(1e-5, 1e5))
+    with pytest.warns(UserWarning, match=r"are at the bounds \(0.5, 2\), in .* results are missed by up to \d+.\d points"):
+        tilt(answers, people, 2016, truth_last=far, bounds=(0.5, 2))
+    with pytest.warns(UserWarning, match="the shares of 10 of 10 items and groups do not sum to 1, such as 0.500"):
+        simulated, truth = planted(10, 1)
+        fit_correction(simulated.assign(share=simulated["share"] / 2), truth)
