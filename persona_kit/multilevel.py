@@ -171,7 +171,8 @@ def _posterior(model: _Model, n_draws: int, seed: int) -> np.ndarray:
 def _fitted(model: _Model, seed: int) -> tuple[np.ndarray, np.ndarray]:
     "Posterior means of all effects, and the standard deviation of each attribute's."
     exog_vc = sparse.csr_matrix(model.random[model.cell])
+    how: dict[str, Any] = {"rng": np.random.default_rng(seed), "fit_method": "L-BFGS-B", "minim_opts": {"ftol": 1e-7}}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        fitted = _library()(model.y, model.fixed[model.cell], exog_vc, model.ident, vcp_p=1, fe_p=2).fit_vb(rng=np.random.default_rng(seed), fit_method="L-BFGS-B")
+        fitted = _library()(model.y, model.fixed[model.cell], exog_vc, model.ident, vcp_p=1, fe_p=2).fit_vb(**how)
     return np.concatenate([fitted.fe_mean, fitted.vc_mean]), np.exp(fitted.vcp_mean)
