@@ -325,9 +325,11 @@ def calibrating():
         yield (f"{name} {MILLION:,} people to 20 margins", seconds(lambda work=work: work(frame, targets)), f"loops ({RECORDS:,} measured)",
                plain * MILLION / RECORDS)
     answers = ballots()
-    one = answers[answers["tier"] == "tier 0"]
-    yield ("a table of methods, 51 states x 3 years x 4 tiers x 500", seconds(lambda: calibration_table(answers), times=1),
-           "one tier, 2 replicates", seconds(lambda: calibration_table(one, n_boot=2), times=1))
+    people = us_adults().sample(per_state=100, seed=1)
+    people["persona_id"] = people["state"].astype(str) + "-" + people.groupby("state", observed=True).cumcount().astype(str).str.zfill(3)
+    with_mrp = {"personas": people, "population": us_adults(), "electorate": "voters"}
+    yield ("a table of methods, 51 states x 3 years x 4 tiers x 500", seconds(lambda: calibration_table(answers, **with_mrp), times=1),
+           "without post-stratification and MRP", seconds(lambda: calibration_table(answers), times=1))
 
 
 if __name__ == "__main__":

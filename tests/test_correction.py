@@ -7,9 +7,13 @@ import pandas as pd
 import pytest
 from scipy import optimize, special
 
-from persona_kit.correction import _simplex, acquiescence, conformal_radius, fit_correction, fit_ensemble, leave_out, verdict
-from persona_kit.election_correction import calibration_table, correct_elections, tilt
+from persona_kit.benchmarks import load_benchmark
+from persona_kit.calibration import poststratify
+from persona_kit.correction import _simplex, acquiescence, conformal_radius, fit_correction, fit_ensemble, hold_out, leave_out, verdict
+from persona_kit.election_correction import calibration_table, correct_elections, human_sample_table, tilt
 from persona_kit.elections import YEARS, forecast, results
+from persona_kit.multilevel import mrp
+from persona_kit.population import us_adults
 from persona_kit.surveys import presidential_election
 
 OPTIONS = ["low", "middle", "high"]
@@ -321,3 +325,125 @@ def test_the_table_has_every_method_and_calls_losers_losers():
         assert row.after == pytest.approx(100 * (found["corrected"] - found["real"]).abs().mean())
     none = table[table["method"].eq("none")]
     assert np.allclose(none["before"], none["after"]) and none["gain"].abs().max() < 1e-9
+
+
+# the electorate, and people who were asked ------------------------------------------------------------------------------------------------
+
+
+def simulated_sample(per_state=30):
+    "People of the census, who vote as their state did."
+    people = us_adults().sample(per_state=per_state, seed=5)
+    answers = voters(per_state).sort_values(["item_id", "state"], kind="stable")
+    ids = people.sort_values("state", kind="stable")["persona_id"].to_numpy()
+    return people, answers.assign(persona_id=np.tile(ids, len(YEARS))).drop(columns="weight")
+
+
+def test_poststratified_and_modelled_rows_are_those_of_the_functions():
+    pytest.importorskip("statsmodels", reason="statsmodels is not installed (extra models)")
+    people, answers = simulated_sample()
+    by = ["state", "sex", "education"]
+    table = calibration_table(answers, people, [2016, 2020], population=us_adults(), by=by[1:], n_boot=40).set_index("method")
+    assert {"poststratified", "mrp", "mrp_shift"} < set(table.index)
+    assert table["after"].between(table["after_low"], table["after_high"]).all()
+    real, mine = results(2020).set_index("state")["share"], answers[answers["item_id"] == "president_2020"]
+    left, cells = presidential_election(2020)[0].options[0], us_adults().frame
+    post = poststratify(mine.merge(people[["persona_id", *by[1:]]]), None, cells, by, within="state", collapse=True)
+    post = post.query("option == @left")
+    assert table.loc["poststratified", "after"] == pytest.approx(100 * (post.set_index("state")["share"] - real).abs().mean())
+    known = special.logit(results(2020).set_index("state")["previous"])
+    found = mrp(mine, people[["persona_id", *by[1:]]], cells, by, left, predictors={"previous": known}, n_draws=40).set_index("state")
+    assert table.loc["mrp", "after"] == pytest.approx(100 * (found["corrected"] - real).abs().mean(), abs=0.5)
+    with pytest.raises(ValueError, match="personas: missing column income"):
+        calibration_table(answers, people, [2016, 2020], population=us_adults(), by="income", n_boot=40)
+
+
+def test_intervals_of_states_know_the_swing():
+    from persona_kit import election_correction as module
+
+    assert np.allclose(module._swings(2020), np.diff(special.logit([0.50270, 0.48759, 0.53689, 0.51964, 0.51113, 0.52268])), atol=2e-4)
+    assert len(module._swings(2016)) == 4  # nothing of the target
+    rng = np.random.default_rng(1)
+    held = [abs(rng.normal()) <= module._swing(rng.normal(size=5), 0.95) for _ in range(4000)]
+    assert abs(np.mean(held) - 0.95) < 3 * (0.05 * 0.95 / 4000) ** 0.5
+
+
+def test_who_is_drawn_is_not_scored():
+    _, vote = load_benchmark("cces_2016_vote", by="education")
+    people, rest = hold_out(vote, 300, seed=4)
+    before = (vote["share"] * vote["n"]).round().to_numpy()
+    drawn = people.groupby(["education", "option"]).size().reindex(pd.MultiIndex.from_frame(vote[["education", "option"]])).fillna(0)
+    assert len(people) == 300 and np.allclose(before - drawn.to_numpy(), (rest["share"] * rest["n"]).to_numpy())
+    assert people["persona_id"].is_unique and not people.equals(hold_out(vote, 300, seed=5)[0])
+    with pytest.raises(ValueError, match="50000 people of 44,932 respondents"):
+        hold_out(vote, 50_000)
+    with pytest.raises(ValueError, match="no whole number of people"):
+        hold_out(vote.assign(share=vote["share"] + 1e-4), 10)
+
+
+def test_two_hundred_people_repair_a_lean_and_are_named_as_the_baseline():
+    pytest.importorskip("statsmodels", reason="statsmodels is not installed (extra models)")
+    _, vote = load_benchmark("cces_2016_vote", by="race", groups=["White", "Black", "Hispanic"])
+    shares = vote[vote["option"] == "Donald Trump"].set_index("race")["share"]
+    rng, race = np.random.default_rng(3), np.repeat(["White", "Black", "Hispanic", "Martian"], 200)
+    told = rng.random(800) < np.clip(pd.Series(race).map(shares).fillna(0.5) - 0.15, 0.01, 1)
+    simulated = pd.DataFrame({"item_id": "vote_2016", "race": race, "status": "ok"})
+    simulated["option"] = np.where(told, "Donald Trump", "Another candidate")
+    with pytest.warns(UserWarning, match="0 respondents and 200 answers are in groups that the other side lacks"):
+        table = human_sample_table(simulated, vote, "race", "Donald Trump", n_samples=4, baseline=0.5).set_index(["level", "method"])
+    assert table.loc[("groups", "shift"), "after"] < 0.6 * table.loc[("groups", "none"), "after"]
+    assert table.loc[("overall", "rectified"), "after"] < 0.5 * table.loc[("overall", "none"), "after"]
+    worse = table["after"] >= table["people"]
+    assert (table["verdict"].str.contains("people alone") == worse)[table.index.get_level_values(1) != "people"].all()
+    real = np.average(shares, weights=vote.groupby("race")["n"].first()[shares.index])
+    assert table.loc[("overall", "people"), "baseline"] == pytest.approx(100 * abs(real - 0.5))
+    with pytest.raises(ValueError, match="20 people are too few"):
+        human_sample_table(simulated, vote, "race", "Donald Trump", n_humans=20)
+    with pytest.raises(ValueError, match="no group of 'race' is on both sides"):
+        human_sample_table(simulated.assign(race="x"), vote, "race", "Donald Trump")
+
+
+@pytest.mark.parametrize(("share", "message"), [(1.2, "low' has the share 1.2"), ("half", "low' has the share 'half'")])
+def test_shares_out_of_range_are_named(share, message):
+    simulated, truth = planted(10, 1)
+    wrong = simulated.astype({"share": object})
+    wrong.loc[0, "share"] = share
+    with pytest.raises(ValueError, match=message):
+        fit_correction(wrong, truth)
+
+
+FLAT = pd.DataFrame({"a": np.linspace(0, 1, 9)})
+
+
+def bad_pairs(change):
+    return acquiescence(pd.DataFrame({"item_id": ["a", "b"], "share": [0.6, 0.3], "n": [50, 50]}).assign(**change), {"a": "b"})
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: bad_pairs({"share": [1.3, 0.2]}), "item 'a' has share 1.3"),
+        (lambda: bad_pairs({"item_id": ["b", "b"]}), "there twice"),
+        (lambda: acquiescence(pd.DataFrame({"item_id": ["a"], "share": [0.6], "n": [9]}), {"a": "a"}), "its own reversal"),
+        (lambda: fit_ensemble(FLAT, np.full(9, 1.7)), "truth between 1.7 and 1.7"),
+        (lambda: fit_ensemble(FLAT, np.full(9, 0.5)).apply(pd.DataFrame({"a": [np.nan]}, index=["x"])), "unit 'x' lacks"),
+        (lambda: tilt(voters(2), voters(2), 2016, bounds=(2, 1)), r"got \(2, 1\)"),
+        (lambda: verdict(pd.DataFrame({"corrected": [0.1], "uncorrected": [0.1]}), [np.nan]), "none of 1 rows"),
+        (lambda: hold_out(load_benchmark("gss_2018_spending")[1], 50), "holds 18 items"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_what_tilting_costs_is_warned_of_with_numbers():
+    answers = voters(60, lean=-0.22)
+    people = answers[["persona_id", "state", "weight"]].drop_duplicates("persona_id").assign(tier="planted")
+    far = pd.Series(0.999, index=people["state"].unique())
+    with pytest.warns(UserWarning, match="effective sample size falls to less than a tenth in .*WY.* to 1.7% at worst"):
+        tilt(answers, people, 2016, truth_last=far, bounds=(1e-5, 1e5))
+    with pytest.warns(UserWarning, match=r"are at the bounds \(0.5, 2\), in .* results are missed by up to \d+.\d points"):
+        tilt(answers, people, 2016, truth_last=far, bounds=(0.5, 2))
+    with pytest.warns(UserWarning, match="the shares of 10 of 10 items and groups do not sum to 1, such as 0.500"):
+        simulated, truth = planted(10, 1)
+        fit_correction(simulated.assign(share=simulated["share"] / 2), truth)

@@ -134,7 +134,7 @@ REPLAYED = {
     "robustness": {**TWO, "temperatures": [1.0]},
     "multiverse": {**TWO, "tier": "descriptive", "format": "interview"},
     "calibration": {"states": ["CA", "TX", "WY"], "survey_states": ["CA", "TX"], "tiers": ["meta", "descriptive"], "kinds": ["shift"],
-                    "n_boot_survey": 10, "n_orders": 3},
+                    "n_boot_survey": 10, "n_orders": 3, "groups": ["education"], "n_human_samples": 2},
 }
 ONE = {"states": ["WY"], "n_per_state": 2, "items": ["natarms"]}
 LIVE = {
@@ -146,7 +146,7 @@ LIVE = {
     "robustness": {**ONE, "draws": 2, "temperatures": [1.0]},
     "multiverse": {**ONE, "format": "first_person", "mode": "probability"},
     "calibration": {"states": ["AK", "VT", "WY"], "n_per_state": 1, "years": [2016, 2020], "survey_states": ["WY"], "tiers": ["meta"],
-                    "kinds": ["shift"], "n_boot_survey": 10, "n_orders": 2},
+                    "kinds": ["shift"], "n_boot_survey": 10, "n_orders": 2, "groups": ["sex"], "n_human_samples": 2},
 }
 
 

@@ -54,6 +54,8 @@ def test_groups_without_answers_get_wide_intervals():
         ({"within": "sex"}, "must be among by"),
         ({"predictors": {"known": pd.Series({"g00": 1.0})}}, "predictor 'known' has no number for region 'g01'"),
         ({"by": ["region", "sex"]}, "missing column sex"),
+        ({"n_draws": 0}, "n_draws must be a whole number"),
+        ({"predictors": {"known": pd.Series([1.0, 2.0], index=["g00", "g00"])}}, "'g00' stands twice"),
     ],
 )
 def test_bad_input_is_named(change, message):
@@ -61,3 +63,9 @@ def test_bad_input_is_named(change, message):
     given = {"by": ["region", "age"], "option": "yes", "within": "region", "predictors": {"known": known}} | change
     with pytest.raises(ValueError, match=message):
         mrp(answers, None, population, **given)
+
+
+def test_too_few_answers_are_refused():
+    answers, known, population, _ = planted(1)
+    with pytest.raises(ValueError, match="20 answers are too few for a multilevel model; at least 30"):
+        mrp(answers.head(20), None, population, ["region", "age"], "yes", within="region")
