@@ -164,7 +164,7 @@ def render(personas: pd.DataFrame, format: str = "list", *, attributes=None) -> 
     """
     return _rendered(check(personas, "personas"), format, attributes)
 
-
+# %% ../nbs/04_personas.ipynb #408d39f4
 def _rendered(personas: pd.DataFrame, format: str = "list", attributes=None) -> pd.Series:
     if format not in FORMATS:
         raise ValueError(f"unknown format {format!r}; one of {', '.join(FORMATS)}")
@@ -210,7 +210,7 @@ def _phrases(attribute: Attribute, column: pd.Series, format: str) -> list:
     known = {row: None if row[2] else phrase(value) for row, value in first.items()}
     return [known[row] for row in rows]
 
-
+# %% ../nbs/04_personas.ipynb #bf1c47d6
 def _phrase(attribute: Attribute, value: str, format: str):
     if format == "json":
         return attribute.name, value
@@ -248,7 +248,7 @@ def prompt(name: str, **fields: str) -> list[dict[str, str]]:
     """
     return prompter(name)(**fields)
 
-
+# %% ../nbs/04_personas.ipynb #9e66252d
 def prompter(name: str) -> Callable[..., list[dict[str, str]]]:
     """Return a function that fills in one template, for use many times.
 
@@ -272,7 +272,7 @@ def prompter(name: str) -> Callable[..., list[dict[str, str]]]:
 
     return fill
 
-
+# %% ../nbs/04_personas.ipynb #0c17ce35
 def _pieces(text: str) -> tuple[list[tuple[str, str]], str]:
     "A template taken apart: (text, name of the field after it) as often as there are fields, and the text after the last."
     words = re.split(r"\$([a-z_]+)", text)

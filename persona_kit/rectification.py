@@ -70,7 +70,7 @@ class _Parts(NamedTuple):
     def mean_all(self, x: np.ndarray) -> np.ndarray:
         return np.bincount(self.theirs, self.w_all * x, len(self.size))
 
-
+# %% ../nbs/10b_rectification.ipynb #57c2f789
 def _parts(s: _Side, strata: tuple[np.ndarray, np.ndarray] | None) -> _Parts:
     mine, theirs = (np.zeros(len(s.y), int), np.zeros(len(s.all), int)) if strata is None else strata
     size, n = np.bincount(theirs, s.w_all) / s.w_all.sum(), np.bincount(mine)
@@ -105,7 +105,7 @@ def _among_people(s: _Side, p: _Parts, residual: np.ndarray, small: bool) -> np.
     pull = count + np.bincount(p.group, lack, k)[group] * lean
     return (pull * residual / (1 - np.minimum(lean * away, 0.5))) ** 2 / (1 - p.w)
 
-
+# %% ../nbs/10b_rectification.ipynb #4e0f8cd8
 def _stratified(s: _Side, strata: tuple[np.ndarray, np.ndarray] | None, fold: np.ndarray, small: bool) -> tuple[_Mean, float]:
     "PPI++ of a mean over strata, and its degrees of freedom. Small: the variance for small samples."
     p = _parts(s, strata)
@@ -165,7 +165,7 @@ def _check_strata(strata: Any, w: np.ndarray, w_all: np.ndarray) -> tuple[np.nda
                              f"least {least} must ({int((some < least).sum())} such strata); merge strata, or leave these out on both sides")
     return pd.Index(names).get_indexer(mine), pd.Index(names).get_indexer(theirs)
 
-
+# %% ../nbs/10b_rectification.ipynb #84ee879f
 def _folds(n: int, folds: int, seed: int) -> np.ndarray:
     if isinstance(folds, bool) or not isinstance(folds, (int, np.integer)) or not 1 <= folds <= n:
         raise ValueError(f"folds must be a whole number from 1 to the {n} people, got {folds!r}")
@@ -213,11 +213,10 @@ def rectify(human, simulated_on_humans, simulated_on_all, *, estimand: str = "me
         Stratum of each of the n and of each of the N, for means and shares. The strata count as they do among all.
     folds : int
         Groups of people for cross-fitting λ; 1 takes one λ from everybody, as published.
-    ci : float
+    ci, width : float; width is optional
+        Level of the interval, and the width that it may have; a wider one is warned of.
     interval : {"t", "normal"}
         For small samples: residuals inflated by their leverage (HC3) and quantiles of t with n_eff − 1 degrees of freedom; or as published.
-    width : float, optional
-        Width that the interval may have; a wider one is warned of.
     intercept : bool
         Whether regressions get one.
     seed : int
@@ -236,8 +235,7 @@ def rectify(human, simulated_on_humans, simulated_on_all, *, estimand: str = "me
     Warns
     -----
     UserWarning
-        If people are fewer than 25 (counted as what their weights leave), or fewer than 5 tell an option from the others; if an interval is
-        wider than `width`.
+        If people (as their weights leave them) are fewer than 25, fewer than 5 tell options apart, or an interval is wider than `width`.
 
     References
     ----------
@@ -254,8 +252,8 @@ def rectify(human, simulated_on_humans, simulated_on_all, *, estimand: str = "me
         rows = _regression(human, simulated_on_humans, simulated_on_all, x, x_all, weights, weights_all, estimand, _folds(n, folds, seed), intercept,
                            interval == "t")
     else:
-        rows = _means(_columns(human, simulated_on_humans, simulated_on_all, estimand), weights, weights_all, strata, _folds(n, folds, seed), estimand,
-                      interval == "t")
+        answers = _columns(human, simulated_on_humans, simulated_on_all, estimand)
+        rows = _means(answers, weights, weights_all, strata, _folds(n, folds, seed), estimand, interval == "t")
     frame = _rectified_frame(rows, n, len(simulated_on_all), ci, interval, estimand)
     _warn_if_wide(frame, width, n)
     return frame
@@ -415,7 +413,7 @@ def _small_sandwich(theta: np.ndarray, x: np.ndarray, x_all: np.ndarray, s: _Sid
     pulls = _centred(fit, power, mean) / (1 - np.minimum(leverage, 0.5))[:, None] @ mine / n
     return (pulls**2).sum(0) + mean**2 * np.diag(theirs @ np.atleast_2d(np.cov(fit.all.T)) @ theirs) / n_all
 
-
+# %% ../nbs/10b_rectification.ipynb #3d5b3162
 def _predictors(x: Any, name: str, intercept: bool) -> tuple[list, np.ndarray]:
     frame = x if isinstance(x, pd.DataFrame) else pd.DataFrame(np.asarray(x, dtype=float).reshape(len(x), -1))
     values = np.column_stack([_numbers(frame[c], f"{name}[{c!r}]") for c in frame])
@@ -520,7 +518,7 @@ def humans_needed(width: float, *, share: float | None = None, sd: float | None 
     return pd.DataFrame([("people alone", *[int(np.ceil(1 / limit))] * 3, np.nan), ("rectified", *need, rho[0])],
                         columns=["estimate", "humans", "low", "high", "correlation"])
 
-
+# %% ../nbs/10b_rectification.ipynb #251a9b36
 def _needed(limit: float, rho: float, n_simulated: float) -> int:
     gap = lambda n: (1 - rho**2 / (1 + n / n_simulated)) / n - limit
     return int(np.ceil(optimize.brentq(gap, 1e-9, 2 / limit) - 1e-9))
