@@ -662,7 +662,8 @@ def alignment(simulated: pd.DataFrame, human: pd.DataFrame, *, by: str | Sequenc
         Order of the options; without it they are in the order in which `human` lists them.
     ci : float, optional
         Level of an interval; `simulated` must then be answers. Personas are drawn with all their answers, so that the interval of a
-        mean over items knows that the same persons answered them. Kendall's τ runs from the least to the greatest value that pairs
+        mean over items knows that the same persons answered them. It is meant for the alignment of infinitely many such personas, which
+        is higher than that of few. Kendall's τ runs from the least to the greatest value that pairs
         of options leave open whose order is not settled.
     weight : str or None
     n_boot, seed : int

@@ -383,8 +383,9 @@ def _by_group(human: pd.DataFrame | None, group: str, groups: pd.DataFrame, tabl
 # %% ../nbs/07b_measures.ipynb #98a714df
 def _squared_ends(estimate: float, draws: np.ndarray, bias: float, spare: float, ci: float, freedom: float) -> tuple[float, float]:
     "Ends of a quantity that is a square at heart: those values whose own variance, slope · value + spare / 2, makes the estimate likely."
-    if not (np.isfinite([estimate, spare]).all() and spare > 0 and bias > 0):
+    if not (np.isfinite([estimate, spare]).all() and spare > 0):
         return (estimate, estimate) if spare == 0 else (np.nan, np.nan)
+    bias = max(bias, spare**0.5 / 2)        # of a square it cannot be less, replicates may say so by chance
     here, far = max(np.nanvar(draws) - 1.5 * spare, 0.0), max(estimate, 0.0) / (max(estimate, 0.0) + spare**0.5)
     slope = (1 - far) * spare / bias + (far * here / estimate if estimate > 0 else 0.0)
     t = float(stdtrit(freedom, (1 + ci) / 2))
@@ -457,7 +458,7 @@ def correlation_distance(simulated: pd.DataFrame, human: pd.DataFrame, *, items,
     -------
     Series
         frobenius (distance of the two matrices), distance (the same per pair: root mean square), floor, floor_low, floor_high (distance
-        of two samples of the human side, same sizes), excess (distance less the sampling noise), low, high (of excess), n_items,
+        of two samples of the human side, same sizes), excess (distance less the sampling noise; may be negative), low, high (of excess), n_items,
         n_simulated, n_human. Correlations of draws of the same person are those of their means.
 
     Raises
@@ -994,6 +995,35 @@ def _gather(points: np.ndarray, sums: np.ndarray, count: np.ndarray, place: np.n
     np.add.at(sums, place[known], np.nan_to_num(scores[known]))
     np.add.at(count, place[known], np.column_stack([np.ones(known.sum()), np.isfinite(scores[known])]))
 
+# %% ../nbs/07b_measures.ipynb #7b5e0007
+def _mean(scores: np.ndarray) -> np.ndarray:
+    "Mean of each row over what is known."
+    with np.errstate(invalid="ignore"):
+        return np.nansum(scores, axis=1) / np.isfinite(scores).sum(axis=1)
+
+
+def _imaginary(cases: np.ndarray, n_boot: int, seed: int) -> np.ndarray:
+    "What half an imaginary pair of answers per cell, one better or worse than the other, adds to a mean difference."
+    up, down = np.random.default_rng(int(row_seeds(seed, "pairs")[0])).gamma(0.125, size=(2, len(cases), n_boot))
+    return ((up - down) / np.maximum(cases, 1)[:, None]).mean(0)
+
+
+def _laid(scores: np.ndarray, course: np.ndarray, ci: float, freedom) -> np.ndarray:
+    "Replicates laid around the estimate (the first column), as wide as Student's t, and freed from noise."
+    level = (1 + ci) / 2
+    spread = scores[:, 1:] - _mean(scores[:, 1:])[:, None]
+    return _freed(scores[:, :1] + spread * (stdtrit(freedom, level) / ndtri(level))[:, None], course)
+
+
+def _difference_ends(scores: Sequence[np.ndarray], courses: Sequence[np.ndarray], freedom: Sequence[np.ndarray], ci: float,
+                     imaginary=0.0) -> np.ndarray:
+    "Ends (2 × rows) of differences of two mean scores, each rows × (estimate, replicates) with its course and degrees of freedom."
+    ours, theirs = (_laid(s, c, ci, f) for s, c, f in zip(scores, courses, freedom, strict=True))
+    low, high = _centred(ours - theirs + imaginary, _mean(ours - theirs), ci, np.full(len(ours), 1e9), people=np.minimum(*freedom))
+    estimate = scores[0][:, 0] - scores[1][:, 0]
+    return np.array([np.fmin(low, estimate), np.fmax(high, estimate)])
+
+
 # %% ../nbs/07b_measures.ipynb #c48ffea6
 def matched(simulated: pd.DataFrame, human: pd.DataFrame, *, items, by: str | Sequence[str] | None = None, weight: str | None = "weight", ci: float = 0.95,
             n_boot: int = 1000, seed: int = 0) -> pd.DataFrame:
@@ -1255,29 +1285,6 @@ def _against(scores: np.ndarray, courses: np.ndarray, parts: _Parts, draws: tupl
         apart = _difference_ends((ours[None], theirs[None]), course, (freedom, freedom), ci, pairs)[:, 0]
         low, high = np.array([min(alone[0], ours[0]), apart[0]]), np.array([max(alone[1], ours[0]), apart[1]])
     return dict(zip(names, (both[0, 0], low[0], min(high[0], 1.0), both[1, 0], low[1], high[1]), strict=True)) | {"n_cells": int(known.sum())}
-
-# %% ../nbs/07b_measures.ipynb #7b5e0007
-def _imaginary(cases: np.ndarray, n_boot: int, seed: int) -> np.ndarray:
-    "What half an imaginary pair of answers per cell, one better or worse than the other, adds to a mean difference."
-    up, down = np.random.default_rng(int(row_seeds(seed, "pairs")[0])).gamma(0.125, size=(2, len(cases), n_boot))
-    return ((up - down) / np.maximum(cases, 1)[:, None]).mean(0)
-
-
-def _laid(scores: np.ndarray, course: np.ndarray, ci: float, freedom) -> np.ndarray:
-    "Replicates laid around the estimate (the first column), as wide as Student's t, and freed from noise."
-    level = (1 + ci) / 2
-    spread = scores[:, 1:] - np.nanmean(scores[:, 1:], axis=1, keepdims=True)
-    return _freed(scores[:, :1] + spread * (stdtrit(freedom, level) / ndtri(level))[:, None], course)
-
-
-def _difference_ends(scores: Sequence[np.ndarray], courses: Sequence[np.ndarray], freedom: Sequence[np.ndarray], ci: float,
-                     imaginary=0.0) -> np.ndarray:
-    "Ends (2 × rows) of differences of two mean scores, each rows × (estimate, replicates) with its course and degrees of freedom."
-    ours, theirs = (_laid(s, c, ci, f) for s, c, f in zip(scores, courses, freedom, strict=True))
-    low, high = _centred(ours - theirs + imaginary, np.nanmean(ours - theirs, axis=1), ci, np.full(len(ours), 1e9), people=np.minimum(*freedom))
-    estimate = scores[0][:, 0] - scores[1][:, 0]
-    return np.array([np.fmin(low, estimate), np.fmax(high, estimate)])
-
 
 # %% ../nbs/07b_measures.ipynb #7b5e0006
 def _rank_difference(ours: np.ndarray, theirs: np.ndarray, parts: _Parts, draws: tuple, place: np.ndarray, ci: float) -> np.ndarray:

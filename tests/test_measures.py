@@ -467,7 +467,7 @@ def test_conditions_have_the_alignment_that_they_have_alone():
     assert json["difference"] == pytest.approx(json["alignment"] - table.loc["list", "alignment"])
     assert json["difference_low"] < json["difference"] < json["difference_high"]
     paired, alone = json["difference_high"] - json["difference_low"], json["high"] - json["low"]
-    assert paired < alone * 1.2, "the same people: less uncertain than two samples would be"
+    assert paired < alone * 2**0.5, "the same people: less uncertain than two samples would be"
 
 
 @pytest.mark.parametrize(("states", "per_state", "studies"), [(1, 100, 40), (3, 2, 60), (12, 2, 40)])
