@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 from scipy.special import ndtr, ndtri, stdtrit
 
 from .tables import TableError, row_seeds
@@ -261,6 +262,18 @@ def _probabilities(row: int, answers: pd.DataFrame, items: dict[Any, dict[str, A
     return _Long(np.full(len(shares), row), np.arange(len(shares)), shares)
 
 # %% ../nbs/07_alignment.ipynb #a5fc0357
+def _pooled(strata: Iterable) -> tuple[np.ndarray, list]:
+    "Number of the stratum of each persona and the names: those who are alone in theirs share one; a single one joins the smallest."
+    codes, known = pd.factorize(pd.Series(list(strata), dtype=object), use_na_sentinel=False)
+    size = np.bincount(codes, minlength=len(known))
+    if (size == 1).sum() == 1 and len(size) > 1:
+        codes = np.where(size[codes] == 1, int(np.argmin(np.where(size == 1, size.sum(), size))), codes)
+    else:
+        codes = np.where(size[codes] == 1, len(known), codes)
+    there, codes = np.unique(codes, return_inverse=True)
+    return codes, [[*known, "alone"][place] for place in there]
+
+
 def resample(strata: Iterable, n_boot: int = 1000, seed: int = 0) -> np.ndarray:
     """Draw bootstrap weights for personas, within strata.
 
@@ -276,7 +289,8 @@ def resample(strata: Iterable, n_boot: int = 1000, seed: int = 0) -> np.ndarray:
     -------
     ndarray, shape (n_boot, n)
         Multiplicities with mean 1. Personas who are alone in their stratum are pooled into one stratum of their own, because alone
-        they could not vary; that makes intervals rather too wide than too narrow.
+        they could not vary; if there is only one such persona, it joins the smallest stratum. That makes intervals rather too wide
+        than too narrow.
 
     Raises
     ------
@@ -289,9 +303,7 @@ def resample(strata: Iterable, n_boot: int = 1000, seed: int = 0) -> np.ndarray:
     """
     if n_boot < 2:
         raise ValueError(f"n_boot must be at least 2, got {n_boot}")
-    codes, known = pd.factorize(pd.Series(list(strata), dtype=object), use_na_sentinel=False)
-    alone = np.bincount(codes, minlength=len(known)) == 1
-    codes, names = np.where(alone[codes], len(known), codes), [*known, "alone"]
+    codes, names = _pooled(strata)
     weights = np.ones((n_boot, len(codes)))
     for code, name in enumerate(names):
         place = np.flatnonzero(codes == code)
@@ -302,25 +314,59 @@ def resample(strata: Iterable, n_boot: int = 1000, seed: int = 0) -> np.ndarray:
             weights[:, place] = drawn * (n / (n - 1))
     return weights
 
+
+# %% ../nbs/07_alignment.ipynb #f7ee0002
+def _freedom(load, codes: np.ndarray) -> np.ndarray:
+    "Degrees of freedom of the variance of weighted means: load is rows × personas (sparse), codes the stratum of each persona."
+    squared = load.multiply(load).tocsr()
+    total = np.asarray(squared.sum(axis=1)).ravel()
+    size = np.bincount(codes)
+    of_stratum = squared @ sparse.csr_array((np.ones(len(codes)), (np.arange(len(codes)), codes)), shape=(len(codes), len(size)))
+    below = of_stratum.multiply(of_stratum) @ (1 / np.maximum(size - 1, 1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        effective = np.asarray(load.sum(axis=1)).ravel() ** 2 / total
+        return np.nan_to_num(np.maximum(np.minimum(total**2 / below, effective - 1), 1), nan=1.0)
+
+
+def _loads(row: np.ndarray, persona: np.ndarray, weight: np.ndarray, shape: tuple[int, int]):
+    "Weight of each persona in each row, rows × personas."
+    return sparse.coo_array((weight, (row, persona)), shape=shape).tocsr()
+
+
 # %% ../nbs/07_alignment.ipynb #5b07a1c2
-def _skewed_ends(draws: np.ndarray, estimate: np.ndarray, influence: np.ndarray, strata: Iterable, ci: float) -> tuple[np.ndarray, np.ndarray]:
+_COARSE = 10    # degrees of freedom at which the shape of an interval is half that of the replicates, half the normal one
+
+
+def _between(ordered: np.ndarray, place: np.ndarray) -> np.ndarray:
+    "Sorted replicates (n_boot × rows) at places between them (ends × rows)."
+    below = np.floor(place).astype(int)
+    ends = [np.take_along_axis(ordered, np.minimum(below + step, len(ordered) - 1), 0) for step in (0, 1)]
+    return ends[0] + (place - below) * (ends[1] - ends[0])
+
+
+def _skewed_ends(draws: np.ndarray, estimate: np.ndarray, influence: np.ndarray, strata: Iterable, ci: float,
+                 freedom=None) -> tuple[np.ndarray, np.ndarray]:
     "Ends of the intervals of smooth estimates: replicates are n_boot × rows, influence (what each person adds) is persons × rows."
-    codes, known = pd.factorize(pd.Series(list(strata), dtype=object), use_na_sentinel=False)
-    alone = np.bincount(codes, minlength=len(known)) == 1
-    codes = np.unique(np.where(alone[codes], len(known), codes), return_inverse=True)[1]
+    codes, _ = _pooled(strata)
     size = np.bincount(codes)
     means = np.array([np.bincount(codes, column) / size for column in influence.T]).T.reshape(len(size), influence.shape[1])
     u = influence - means[codes]
     with np.errstate(invalid="ignore", divide="ignore"):
         a = np.clip(np.nan_to_num((u**3).sum(0) / (6 * (u**2).sum(0) ** 1.5)), -0.2, 0.2)
-    z = stdtrit(max(len(codes) - len(size), 1), (1 + ci) / 2) * np.array([[-1.0], [1.0]])
+    freedom = np.full(influence.shape[1], max(len(codes) - len(size), 1)) if freedom is None else freedom
+    z = stdtrit(freedom, (1 + ci) / 2) * np.array([[-1.0], [1.0]])
     place = np.clip(ndtr(a + (a + z) / (1 - a * (a + z))) * (len(draws) + 1) - 1, 0, len(draws) - 1)
-    ordered, below = np.sort(draws, axis=0), np.floor(place).astype(int)
-    ends = [np.take_along_axis(ordered, np.minimum(below + step, len(draws) - 1), 0) for step in (0, 1)]
-    low, high = ends[0] + (place - below) * (ends[1] - ends[0])
+    coarse = _COARSE / (_COARSE + freedom)
+    low, high = (1 - coarse) * _between(np.sort(draws, axis=0), place) + coarse * (draws.mean(0) + z * draws.std(0))
     return np.where(np.isfinite(estimate), low, np.nan), np.where(np.isfinite(estimate), high, np.nan)
 
 # %% ../nbs/07_alignment.ipynb #7d2c07a8
+def _wider(draws: np.ndarray, ci: float, freedom: np.ndarray) -> np.ndarray:
+    "Quantiles of replicates (n_boot × rows) at levels as far out as those of Student's t."
+    place = np.clip(ndtr(stdtrit(freedom, [[(1 - ci) / 2], [(1 + ci) / 2]])) * (len(draws) + 1) - 1, 0, len(draws) - 1)
+    return _between(np.sort(draws, axis=0), place)
+
+
 def _replicates(tally: "_Tally", drawn: "_Drawn", seed: int) -> np.ndarray:
     "Smoothed shares per replicate and cell (n_boot × cells)."
     n_cells, n_groups = int(tally.starts[-1]), len(tally.groups)
@@ -415,10 +461,11 @@ def _tabulate(answers: pd.DataFrame, by, weight: str | None, items) -> tuple[pd.
 
 # %% ../nbs/07_alignment.ipynb #63d283e3
 class _Drawn(NamedTuple):
-    "Persona of each valid answer, bootstrap weights (n_boot × personas), and in how many personas each group was answered."
+    "Persona of each valid answer, bootstrap weights (n_boot × personas), by how many personas each group was answered, strata of the personas."
     persona: np.ndarray
     boot: np.ndarray
     cases: np.ndarray
+    codes: np.ndarray
 
 # %% ../nbs/07_alignment.ipynb #6e74813a
 def _people(answers: pd.DataFrame) -> pd.DataFrame:
@@ -436,13 +483,22 @@ def _draws(answers: pd.DataFrame, tally: _Tally, n_boot: int, seed: int) -> _Dra
     persona = pd.Index(who["persona_id"]).get_indexer(answers["persona_id"])[tally.rows]
     pairs = np.unique(tally.number[tally.rows] * len(who) + persona)
     cases = np.bincount(pairs // max(len(who), 1), minlength=len(tally.groups))
-    return _Drawn(persona, resample(who["state"].fillna(""), n_boot, seed), cases)
+    strata = who["state"].fillna("")
+    return _Drawn(persona, resample(strata, n_boot, seed), cases, _pooled(strata)[0])
+
+
+def _freedom_of(tally: _Tally, drawn: _Drawn, place: np.ndarray, size: int, share: np.ndarray | None = None) -> np.ndarray:
+    "Degrees of freedom of the mean over the groups that belong to each row (−1: to none), each counted alike or by its share."
+    group = np.searchsorted(tally.starts, tally.cells, side="right") - 1
+    mass = np.bincount(group, tally.weighted, len(tally.groups))[group]
+    used = (place[group] >= 0) & (mass > 0)
+    weight = tally.weighted[used] / mass[used] * (1 if share is None else share[group[used]])
+    load = _loads(place[group[used]], drawn.persona[used], weight, (size, drawn.boot.shape[1]))
+    return _freedom(load, drawn.codes)
 
 # %% ../nbs/07_alignment.ipynb #4b1d0a06
 def _by_cell(tally: _Tally, drawn: _Drawn):
     "Weight of each persona in each cell, a sparse matrix (cells × personas)."
-    from scipy import sparse
-
     return sparse.csr_array((tally.weighted, (tally.cells, drawn.persona)), shape=(int(tally.starts[-1]), drawn.boot.shape[1]))
 
 # %% ../nbs/07_alignment.ipynb #6203b942
@@ -479,8 +535,9 @@ def distribution(answers: pd.DataFrame, *, by: str | Sequence[str] | None = None
     frame, tally = _tabulate(answers, by, weight, items)
     frame["low"] = frame["high"] = np.nan
     if ci is not None and len(frame):
-        replicates = _replicates(tally, _draws(answers, tally, n_boot, seed), seed)
-        low, high = np.quantile(replicates, [(1 - ci) / 2, (1 + ci) / 2], axis=0)
+        drawn = _draws(answers, tally, n_boot, seed)
+        low, high = _wider(_replicates(tally, drawn, seed), ci, np.repeat(_freedom_of(tally, drawn, np.arange(len(tally.groups)), len(tally.groups)),
+                                                                        np.diff(tally.starts)))
         frame["low"], frame["high"] = np.fmin(low, frame["share"]), np.fmax(high, frame["share"])
         frame.loc[frame["share"].isna(), ["low", "high"]] = np.nan
     return frame
@@ -715,43 +772,92 @@ def _shares_again(parts: _Parts, draws: tuple[_Tally, _Drawn], most: int = 1_000
 
 
 def _scores(parts: _Parts, draws: tuple[_Tally, _Drawn]):
-    "Places and scores (groups × replicates)."
+    "Places, scores (groups × replicates) and courses."
     for some, name, shares in _shares_again(parts, draws):
-        yield some, _score(shares, parts.human[some, :shares.shape[1]], name)
+        human = parts.human[some, :shares.shape[1]]
+        yield some, _score(shares, human, name), _course(parts.shares[some, :shares.shape[1]], shares, human, name)
 
 # %% ../nbs/07_alignment.ipynb #4b1d0a11
-def _centred(scores: np.ndarray, centre: np.ndarray, ci: float, cases=None) -> tuple[np.ndarray, np.ndarray]:
-    "The spread of replicates (rows × replicates) laid around the estimates; with the number of people, as wide as Student's t."
+def _centred(scores: np.ndarray, centre: np.ndarray, ci: float, freedom, spare=0.0, people=None) -> tuple[np.ndarray, np.ndarray]:
+    """The spread of replicates (rows × replicates), less a spare variance, laid around the estimates, as wide as Student's t.
+
+    With few degrees of freedom (of the people, if they are others) replicates take few values, and the shape is nearly the normal one.
+    """
     levels, whole = [(1 - ci) / 2, (1 + ci) / 2], np.isfinite(scores).all(1)
-    ends, middle = np.full((2, len(scores)), np.nan), np.full(len(scores), np.nan)
-    ends[:, whole], middle[whole] = np.quantile(scores[whole], levels, axis=1, method="weibull"), scores[whole].mean(1)
+    ends, middle, spread = np.full((2, len(scores)), np.nan), np.full(len(scores), np.nan), np.full(len(scores), np.nan)
+    some = scores if whole.all() else scores[whole]
+    ends[:, whole], middle[whole], spread[whole] = np.quantile(some, levels, axis=1, method="weibull"), some.mean(1), some.std(1)
     for row in np.flatnonzero(~whole & np.isfinite(scores).any(1)):
         known = scores[row][np.isfinite(scores[row])]
-        ends[:, row], middle[row] = np.quantile(known, levels, method="weibull"), known.mean()
-    widen = 1.0 if cases is None else stdtrit(np.maximum(np.asarray(cases, float) - 1, 2), levels[1]) / ndtri(levels[1])
-    low, high = (ends - middle) * widen + centre
+        ends[:, row], middle[row], spread[row] = np.quantile(known, levels, method="weibull"), known.mean(), known.std()
+    freedom, z = np.asarray(freedom, float), ndtri(levels[1])
+    coarse = _COARSE / (_COARSE + (freedom if people is None else people))
+    shape = (1 - coarse) * (ends - middle) + coarse * spread * np.array([[-z], [z]])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        narrower = np.where(np.asarray(spare) > 0, np.sqrt(np.maximum(spread**2 - spare, np.asarray(spare) / 2)) / spread, 1)
+    low, high = centre + shape * np.nan_to_num(narrower, nan=1.0) * stdtrit(freedom, levels[1]) / z
     return low, high
 
+
+# %% ../nbs/07_alignment.ipynb #f7ee0005
+_DISTANCES, _FEW = (0.0, 0.5, 1.0, 2.0, 4.0), 200     # replicates that say how much noise takes away
+
+
+def _course(shares: np.ndarray, again: np.ndarray, human: np.ndarray, measure: str) -> np.ndarray:
+    "Scores of models so many times as far from the human shares: in truth, and on average in studies (2 × groups × distances)."
+    found = np.full((2, len(shares), len(_DISTANCES)), np.nan)
+    noise = again[..., :_FEW] - shares[..., None]
+    for place, times in enumerate(_DISTANCES):
+        moved = (human + times * (shares - human))[..., None]
+        for side, model in enumerate((moved, moved + noise)):
+            if measure not in ("wasserstein", "total_variation"):      # these two need no shares, only differences
+                model = np.maximum(model, 0)
+                model = model / model.sum(1, keepdims=True)
+            scores = _score(model, human, measure)
+            known = np.isfinite(scores)
+            total = np.where(known, scores, 0).sum(1)
+            found[side, :, place] = np.divide(total, known.sum(1), out=np.full(len(shares), np.nan), where=known.any(1))
+    return found
+
+
+def _freed(values: np.ndarray, course: np.ndarray) -> np.ndarray:
+    "Scores (rows × any) freed from what noise took from them, by the course of each row (2 × rows × distances)."
+    truth, mean = (np.minimum.accumulate(side, axis=1).T[..., None] for side in course)
+    out = np.where(values >= mean[0], truth[0], values + truth[-1] - mean[-1])
+    for place in range(len(_DISTANCES) - 1):
+        left, right = mean[place], mean[place + 1]
+        part = np.divide(left - values, left - right, out=np.zeros(values.shape), where=left > right)
+        out = np.where((values < left) & (values >= right), truth[place] + part * (truth[place + 1] - truth[place]), out)
+    return np.where(np.isfinite(values), out, np.nan)
+
+
 # %% ../nbs/07_alignment.ipynb #d7a10002
+def _open_ranks(shares: np.ndarray, again: np.ndarray, human: np.ndarray, level: np.ndarray, freedom: np.ndarray) -> np.ndarray:
+    "The least and the greatest τ-b (2 × groups) that pairs of options leave open whose order is not settled at a level."
+    i, j = np.triu_indices(again.shape[1], 1)
+    apart, theirs = shares[:, i] - shares[:, j], np.sign(human[:, i] - human[:, j])
+    error = (again[:, i] - again[:, j]).std(2, ddof=1) * stdtrit(freedom, level)[:, None]
+    settled = np.abs(apart) > error
+    sure, open_ = (np.sign(apart) * theirs * settled).sum(1), (np.abs(theirs) * ~settled).sum(1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.array([sure - open_, sure + open_]) / np.sqrt(len(i) * np.abs(theirs).sum(1))
+
+
 def _rank_ends(estimate: np.ndarray, parts: _Parts, draws: tuple[_Tally, _Drawn], ci: float, place: np.ndarray) -> dict[str, np.ndarray]:
-    "The least and the greatest τ-b that pairs of options leave open whose order is not settled; means over the groups of each row."
-    some_known = np.isfinite(parts.shares[:, 0])
-    tests = np.bincount(place, (parts.sizes * (parts.sizes - 1) / 2) * some_known, len(estimate))[place]
+    "These ends as means over the groups of each row (−1: of none), all pairs of a row tested at once."
+    known = np.isfinite(parts.shares[:, 0]) & (place >= 0)
+    tests = np.bincount(place[known], (parts.sizes * (parts.sizes - 1) / 2)[known], len(estimate))[place]
+    freedom = _freedom_of(draws[0], draws[1], np.arange(len(place)), len(place))
     found = np.full((2, len(place)), np.nan)
     for some, _, again in _shares_again(parts, draws):
-        i, j = np.triu_indices(again.shape[1], 1)
-        apart = parts.shares[some][:, i] - parts.shares[some][:, j]
         level = 1 - (1 - ci) / np.maximum(tests[some], 2)
-        error = (again[:, i] - again[:, j]).std(2, ddof=1) * stdtrit(np.maximum(draws[1].cases[some] - 1, 1), level)[:, None]
-        theirs, settled = np.sign(parts.human[some][:, i] - parts.human[some][:, j]), np.abs(apart) > error
-        sure, open_ = (np.sign(apart) * theirs * settled).sum(1), (np.abs(theirs) * ~settled).sum(1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            found[:, some] = (sure + [-open_, open_]) / np.sqrt(len(i) * np.abs(theirs).sum(1))
-    known = np.isfinite(found).all(0) & some_known
+        found[:, some] = _open_ranks(parts.shares[some], again, parts.human[some], level, freedom[some])
+    known &= np.isfinite(found).all(0)
     with np.errstate(invalid="ignore", divide="ignore"):
         low, high = (np.bincount(place[known], ends[known], len(estimate)) / np.bincount(place[known], minlength=len(estimate)) for ends in found)
     missing = np.isnan(estimate)
     return {"low": np.where(missing, np.nan, np.fmin(low, estimate)), "high": np.where(missing, np.nan, np.fmax(high, estimate))}
+
 
 # %% ../nbs/07_alignment.ipynb #35f75af5
 def _with_interval(rows: pd.DataFrame, parts: _Parts, draws, ci: float | None, place: np.ndarray) -> pd.DataFrame:
@@ -760,21 +866,28 @@ def _with_interval(rows: pd.DataFrame, parts: _Parts, draws, ci: float | None, p
         return rows
     if "kendall_tau" in parts.names:
         return rows.assign(**_rank_ends(rows["alignment"].to_numpy(float), parts, draws, ci, place))
-    n_boot = len(draws[1].boot)
+    n_boot, estimate = len(draws[1].boot), rows["alignment"].to_numpy(float)
     single = len(rows) == len(parts.groups)
+    freedom = _freedom_of(draws[0], draws[1], place, len(rows))
     low, high = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
     sums, counts = (np.zeros((0 if single else len(rows), n_boot)) for _ in range(2))
-    for some, scores in _scores(parts, draws):
+    courses, known = np.zeros((2, len(rows), len(_DISTANCES))), np.zeros(len(rows))
+    for some, scores, course in _scores(parts, draws):
+        whole = np.isfinite(course).all((0, 2))
+        np.add.at(courses.swapaxes(0, 1), place[some[whole]], course[:, whole].swapaxes(0, 1))
+        np.add.at(known, place[some[whole]], 1)
         if single:
-            low[some], high[some] = _centred(scores, rows["alignment"].to_numpy()[some], ci)
+            low[some], high[some] = _centred(scores, estimate[some], ci, freedom[some])
         else:
             np.add.at(sums, place[some], np.nan_to_num(scores))
             np.add.at(counts, place[some], np.isfinite(scores))
     if not single:
         means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
-        low, high = _centred(means, rows["alignment"].to_numpy(), ci)
+        low, high = _centred(means, estimate, ci, freedom)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        low, high = _freed(np.column_stack([low, high]), courses / known[:, None]).T
     lowest = min(_LOWEST.get(m, 0.0) for m in set(parts.names))
-    return rows.assign(low=np.maximum(low, lowest), high=np.minimum(high, 1.0))
+    return rows.assign(low=np.maximum(np.fmin(low, estimate), lowest), high=np.minimum(np.fmax(high, estimate), 1.0))
 
 # %% ../nbs/07_alignment.ipynb #4b1d0a12
 def _at_level(rows: pd.DataFrame, parts: _Parts, draws, ci, level: str, by: list[str], measure: str, table) -> pd.DataFrame:

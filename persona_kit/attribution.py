@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import sparse, stats
 
-from .alignment import _RUN, _check_by, _check_ci, _check_weight, _fractions, _item_table, _skewed_ends, resample
+from .alignment import _RUN, _check_by, _check_ci, _check_weight, _fractions, _freedom, _item_table, _pooled, _skewed_ends, resample
 from .measures import _alike
 from .personas import render, tier_attributes
 from .tables import TableError, row_seeds
@@ -144,8 +144,10 @@ def _paired(difference: np.ndarray, weight: np.ndarray, state: pd.Series, place:
         estimate = np.where(count > 0, mean_of[:, known] @ each[known], np.nan)
     draws = draws[:, known] @ mean_of[:, known].T
     pairs = np.array([there[:, place == row].any(1).sum() for row in range(size)])
-    low, high = _skewed_ends(draws, estimate, influence, state, ci)
-    freedom = np.maximum(pairs - 1, 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        load = sparse.csr_array(mean_of[:, known] @ (total / mass)[:, known].T)
+    freedom = _freedom(load, _pooled(state)[0])
+    low, high = _skewed_ends(draws, estimate, influence, state, ci, freedom)
     with np.errstate(invalid="ignore", divide="ignore"):
         p = 2 * stats.t.sf(np.abs(estimate) / draws.std(0, ddof=1), freedom)
     return {"difference": estimate, "low": low, "high": high, "p": np.where(pairs > 1, p, np.nan), "n_pairs": pairs}

@@ -12,8 +12,10 @@ from functools import lru_cache
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
-from .alignment import resample
+from .alignment import _freedom, _wider, resample
+from .alignment import _pooled as _strata_of
 from .surveys import party
 from .population import electorate as members
 from .tables import STATES, TableError, data_path, row_seeds
@@ -564,13 +566,15 @@ def position_bias(answers: pd.DataFrame, *, by: str | Sequence[str] | None = Non
     yes, total, chance = (np.bincount(cell, v, shape[0] * shape[1]).reshape(shape)
                           for v in (first, np.ones(len(valid)), np.array([1 / len(s) for s in shown])))
     n, cases = total.sum(0), (total > 0).sum(0)
-    share, low, high = _pooled(yes, total, resample(people["state"].fillna(""), n_boot, seed), ci, seed)
+    share, low, high = _pooled(yes, total, people["state"].fillna(""), n_boot, ci, seed)
     expected = np.divide(chance.sum(0), n, out=np.full(len(n), np.nan), where=n > 0)
     return groups.assign(first_option_share=share, low=low, high=high, expected=expected, n=n.astype(int), n_personas=cases)
 
 # %% ../nbs/08_elections.ipynb #73810411
-def _pooled(part: np.ndarray, total: np.ndarray, weights: np.ndarray, ci: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _pooled(part: np.ndarray, total: np.ndarray, states: pd.Series, n_boot: int, ci: float,
+            seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     "Share of `part` in `total` (personas × groups) with a smoothed interval: one imaginary persona, half yes and half no."
+    weights = resample(states, n_boot, seed)
     cases = (total > 0).sum(0)
     typical = total.sum(0) / np.maximum(cases, 1)
     imaginary = np.random.default_rng(int(row_seeds(seed, "pooled")[0])).gamma(0.5, size=(2, len(weights), 1))
@@ -578,7 +582,7 @@ def _pooled(part: np.ndarray, total: np.ndarray, weights: np.ndarray, ci: float,
     base = weights @ total + imaginary.sum(0) * typical
     np.divide(weights @ part + imaginary[0] * typical, base, out=draws, where=(base > 0) & (cases > 0))
     np.divide(part.sum(0), total.sum(0), out=share, where=cases > 0)
-    low, high = _quantiles(draws, ci)
+    low, high = _wider(draws, ci, _freedom(sparse.csr_array(total.T), _strata_of(states)[0]))
     return share, np.fmin(low, share), np.fmax(high, share)
 
 # %% ../nbs/08_elections.ipynb #290b73ab
@@ -714,8 +718,7 @@ def drift(answers: pd.DataFrame, personas: pd.DataFrame | None = None, *, refere
                                   for r, p in zip(places, partners, strict=True)]) if places else np.zeros((len(share), 0))
     pair = np.isfinite(difference)
     weight = np.where(pair, ballots.weight[:, places], 0)
-    weights = resample(ballots.people["state"], n_boot, seed)
-    change, low, high = _change(np.where(pair, difference, 0) * weight, weight, weights, ci, seed)
+    change, low, high = _change(np.where(pair, difference, 0) * weight, weight, ballots.people["state"], n_boot, ci, seed)
     frame = runs.iloc[places].reset_index(drop=True)
     return frame.assign(reference=reference, difference=100 * change, low=100 * low, high=100 * high, n_pairs=pair.sum(0))
 
@@ -734,8 +737,10 @@ def _partner(runs: pd.DataFrame, run: int, reference: str) -> int | None:
     return int(np.flatnonzero(same)[0]) if same.any() else None
 
 # %% ../nbs/08_elections.ipynb #7d0cc9a9
-def _change(part: np.ndarray, total: np.ndarray, weights: np.ndarray, ci: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _change(part: np.ndarray, total: np.ndarray, states: pd.Series, n_boot: int, ci: float,
+            seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     "Weighted mean difference (personas × comparisons) with a smoothed interval: one imaginary pair, −1, 0 or 1."
+    weights = resample(states, n_boot, seed)
     cases = (total > 0).sum(0)
     typical = total.sum(0) / np.maximum(cases, 1)
     rng = np.random.default_rng(int(row_seeds(seed, "change")[0]))
@@ -744,5 +749,5 @@ def _change(part: np.ndarray, total: np.ndarray, weights: np.ndarray, ci: float,
     draws, change = np.full(base.shape, np.nan), np.full(len(cases), np.nan)
     np.divide(weights @ part + (up - down) * typical, base, out=draws, where=(base > 0) & (cases > 0))
     np.divide(part.sum(0), total.sum(0), out=change, where=cases > 0)
-    low, high = _quantiles(draws, ci)
+    low, high = _wider(draws, ci, _freedom(sparse.csr_array(total.T), _strata_of(states)[0]))
     return change, np.fmin(low, change), np.fmax(high, change)

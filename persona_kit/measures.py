@@ -15,20 +15,28 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from scipy.special import ndtr, ndtri, stdtrit
+from scipy.special import ndtri, stdtrit
 
-from .alignment import (_by_cell, _centred, _check_by, _check_ci, _check_measure, _check_shares, _check_weight, _checked, _draws,
-                                   _grid, _human_grid, _item_table, _Parts, _people, _places, _point, _rules, _score, _scores, _tabulate, resample)
+from .alignment import (_by_cell, _centred, _check_by, _check_ci, _check_measure, _check_shares, _check_weight, _checked, _course,
+                                   _DISTANCES, _draws, _freed,
+                                   _freedom, _freedom_of, _grid, _human_grid, _item_table, _loads, _open_ranks, _Parts, _people, _places, _point,
+                                   _pooled, _rank_ends, _rules, _score, _scores, _tabulate, _wider, resample)
 from .tables import STATUSES, TableError, row_seeds
 
 # %% ../nbs/07b_measures.ipynb #634b65b4
 class _Units(NamedTuple):
-    "Groups; group, persona and weight of each row of answers; bootstrap weights of the personas (n_boot × personas)."
+    "Groups; group, persona and weight of each row of answers; bootstrap weights (n_boot × personas) and strata of the personas."
     groups: pd.DataFrame
     number: np.ndarray
     persona: np.ndarray
     weight: np.ndarray
     boot: np.ndarray
+    codes: np.ndarray
+
+    def freedom(self, group: np.ndarray, persona: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        "Degrees of freedom of a weighted mean per group over such rows."
+        return _freedom(_loads(group, persona, weight, (len(self.groups), self.boot.shape[1])), self.codes)
+
 
 # %% ../nbs/07b_measures.ipynb #fd1b8d58
 def _units(answers: pd.DataFrame, by, weight: str | None, n_boot: int, seed: int) -> _Units:
@@ -39,7 +47,8 @@ def _units(answers: pd.DataFrame, by, weight: str | None, n_boot: int, seed: int
         number = answers[columns].merge(groups.assign(_group=range(len(groups))), on=columns, how="left")["_group"].to_numpy(int)
     who = _people(answers)
     persona = pd.Index(who["persona_id"]).get_indexer(answers["persona_id"])
-    return _Units(groups, number, persona, _check_weight(answers, weight), resample(who["state"].fillna(""), n_boot, seed))
+    strata = who["state"].fillna("")
+    return _Units(groups, number, persona, _check_weight(answers, weight), resample(strata, n_boot, seed), _pooled(strata)[0])
 
 # %% ../nbs/07b_measures.ipynb #2852bf16
 def _need(frame: pd.DataFrame, columns: Iterable[str], name: str = "answers") -> None:
@@ -86,7 +95,7 @@ def _rate(yes: np.ndarray, total: np.ndarray, units: _Units, ci: float, seed: in
         one = np.where(chance > 0, np.clip(variance / chance, 1 / np.maximum(count, 1), 1 / np.maximum(cases, 1)), 1 / np.maximum(cases, 1)) * whole
     yes_too, no_too = np.random.default_rng(int(row_seeds(seed, "rate")[0])).gamma(0.5, size=(2, *parts.shape)) * one[:, None]
     with np.errstate(invalid="ignore", divide="ignore"):
-        low, high = np.nanquantile((parts + yes_too) / (wholes + yes_too + no_too), [(1 - ci) / 2, (1 + ci) / 2], axis=1) if size else np.zeros((2, 0))
+        low, high = _wider(((parts + yes_too) / (wholes + yes_too + no_too)).T, ci, units.freedom(group, persona, total[some]))
     low, high = (np.where(whole > 0, f(end, rate), np.nan) for f, end in ((np.fmin, low), (np.fmax, high)))
     return pd.DataFrame({"rate": rate, "low": low, "high": high, "n": count, "n_personas": cases}, index=units.groups.index)
 
@@ -246,11 +255,19 @@ class _Sides(NamedTuple):
     n_human: np.ndarray
 
 # %% ../nbs/07b_measures.ipynb #e26e33b8
+def _bend(again: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    "By how much the variance of entropies of replicates is too large: half the variance of their second-order part, per group."
+    with np.errstate(invalid="ignore", divide="ignore"):
+        bent = np.where(shares[..., None] > 0, (again - shares[..., None]) ** 2 / shares[..., None], 0).sum(1) / np.log(2)
+    return np.nan_to_num(np.nanvar(bent, axis=1)) / 2
+
+
 def _ratios(sides: _Sides, used: np.ndarray, place: np.ndarray, rows: pd.DataFrame, tally, drawn, ci: float, seed: int) -> pd.DataFrame:
     "Mean statistic of both sides per row, their ratio and its interval."
     matrix, boot = _by_cell(tally, drawn), np.ascontiguousarray(drawn.boot.T)
     points, draws = np.zeros((2, len(rows))), np.zeros((2, len(rows), boot.shape[1]))
-    count, cases = np.zeros(len(rows), int), np.zeros(len(rows))
+    count, spare = np.zeros(len(rows), int), np.zeros((2, len(rows)))
+    counted = np.full(len(place), -1)
     n_human = np.where(sides.n_human > 1, sides.n_human, np.inf)
     for k in np.unique(sides.sizes[used]):
         alike = used[sides.sizes[used] == k]
@@ -260,16 +277,19 @@ def _ratios(sides: _Sides, used: np.ndarray, place: np.ndarray, rows: pd.DataFra
             again = _human_draws(theirs, sides.n_human[some], boot.shape[1], int(row_seeds(seed, "human", int(some[0]))[0] % 2**32))
             point = np.array([_stat(ours, v, sides.n[some]), _stat(theirs, v, n_human[some])])
             whole = np.isfinite(point).all(0)
-            spreads = (_stat(_shares_of(tally, drawn, some, k, matrix, boot), v, sides.n[some]), _stat(again, v, n_human[some]))
-            for side in range(2):
+            drawn_shares = (_shares_of(tally, drawn, some, k, matrix, boot), again)
+            for side, (shares, n) in enumerate(zip((ours, theirs), (sides.n[some], n_human[some]), strict=True)):
                 np.add.at(points[side], place[some[whole]], point[side, whole])
-                np.add.at(draws[side], place[some[whole]], np.nan_to_num(spreads[side][whole]))
+                np.add.at(draws[side], place[some[whole]], np.nan_to_num(_stat(drawn_shares[side], v, n)[whole]))
+                if v is None:
+                    np.add.at(spare[side], place[some[whole]], _bend(drawn_shares[side], shares)[whole])
             np.add.at(count, place[some[whole]], 1)
-            np.maximum.at(cases, place[some[whole]], sides.n[some[whole]])
+            counted[some[whole]] = place[some[whole]]
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = points[0] / points[1]
         logs = np.log(draws[0]) - np.log(draws[1])
-        low, high = (np.exp(end) for end in _centred(logs, np.log(ratio), ci, cases))
+        ends = _centred(logs, np.log(ratio), ci, _freedom_of(tally, drawn, counted, len(rows)), spare=(spare / points**2).sum(0))
+        low, high = np.exp(ends)
         means = points / count
     return rows.assign(simulated=means[0], human=means[1], ratio=ratio, low=low, high=high, n_items=count)
 
@@ -329,14 +349,17 @@ def group_variance(simulated: pd.DataFrame, group: str, *, items, human: pd.Data
     theirs = _by_group(human, group, tally.groups, table)
     matrix, boot, effective = _by_cell(tally, drawn), np.ascontiguousarray(drawn.boot.T), _effective(tally, drawn)
     total = np.bincount(np.searchsorted(tally.starts, tally.cells, side="right") - 1, tally.weighted, len(tally.groups))
-    rows = []
+    used = (drawn.cases > 1) & (np.isfinite(theirs[0][:, 0]) if theirs else True)
+    of_row = tally.groups.groupby(["item_id", *columns], sort=False, dropna=False).ngroup().to_numpy()
+    freedom = _freedom_of(tally, drawn, np.where(used, of_row, -1), int(of_row.max(initial=-1)) + 1, total)
+    rows: list[dict[str, Any]] = []
     for key, place in _alike(tally.groups, ["item_id", *columns]):
-        place = place[(drawn.cases[place] > 1) & (np.isfinite(theirs[0][place, 0]) if theirs else True)]
+        place = place[used[place]]
         k = len(table[key[0]]["options"])
         v = table[key[0]]["values"]
         axes, pi = (np.array(v, float)[:, None] if v else np.eye(k)), total[place] / max(total[place].sum(), 1e-300)
         again = _shares_of(tally, drawn, place, k, matrix, boot) if len(place) > 1 else None
-        row = _eta_row(shares[place, :k], again, axes, pi, effective[place], ci)
+        row = _eta_row(shares[place, :k], again, axes, pi, effective[place], ci, freedom[len(rows)])
         if theirs and len(place) > 1:
             between, within = _eta(theirs[0][place, :k], axes, pi, theirs[1][place])
             row["human"] = between / (between + within)
@@ -358,15 +381,30 @@ def _by_group(human: pd.DataFrame | None, group: str, groups: pd.DataFrame, tabl
     return shares, counts
 
 # %% ../nbs/07b_measures.ipynb #98a714df
-def _eta_row(shares: np.ndarray, again: np.ndarray | None, axes: np.ndarray, weight: np.ndarray, n: np.ndarray, ci: float) -> dict[str, Any]:
+def _squared_ends(estimate: float, draws: np.ndarray, bias: float, spare: float, ci: float, freedom: float) -> tuple[float, float]:
+    "Ends of a quantity that is a square at heart: those values whose own variance, slope · value + spare / 2, makes the estimate likely."
+    if not (np.isfinite([estimate, spare]).all() and spare > 0 and bias > 0):
+        return (estimate, estimate) if spare == 0 else (np.nan, np.nan)
+    here, far = max(np.nanvar(draws) - 1.5 * spare, 0.0), max(estimate, 0.0) / (max(estimate, 0.0) + spare**0.5)
+    slope = (1 - far) * spare / bias + (far * here / estimate if estimate > 0 else 0.0)
+    t = float(stdtrit(freedom, (1 + ci) / 2))
+    middle, half = estimate + t**2 * slope / 2, t * np.sqrt(max(slope * estimate, 0) + spare / 2 + t**2 * slope**2 / 4)
+    return middle - half, middle + half
+
+
+def _eta_row(shares: np.ndarray, again: np.ndarray | None, axes: np.ndarray, weight: np.ndarray, n: np.ndarray, ci: float,
+             freedom: float) -> dict[str, Any]:
+    "Variances, η² and its interval; what two replicates do together and not each alone is what the spread has too much."
     if again is None:
         return {"n_groups": len(shares)}
     between, within = _eta(shares, axes, weight, n)
     share = between / (between + within) if between + within > 0 else np.nan
-    some = _eta(again[..., np.isfinite(again).all((0, 1))], axes, weight, n)
+    again = again[..., np.isfinite(again).all((0, 1))]
     with np.errstate(invalid="ignore", divide="ignore"):
-        low, high = _centred((some[0] / (some[0] + some[1]))[None], np.array([share]), ci, np.nansum(n))
-    return {"between": float(between), "within": float(within), "share": float(share), "low": float(low[0]), "high": float(high[0]), "n_groups": len(shares)}
+        some, both = (b / (b + w) for b, w in (_eta(s, axes, weight, n) for s in (again, again + np.roll(again, 1, -1) - shares[..., None])))
+        spare = np.nanvar(both - some - np.roll(some, 1)) if some.size else np.nan
+        low, high = _squared_ends(share, some, np.nanmean(some) - share, spare, ci, freedom) if some.size else (np.nan, np.nan)
+    return {"between": float(between), "within": float(within), "share": float(share), "low": float(low), "high": float(high), "n_groups": len(shares)}
 
 # %% ../nbs/07b_measures.ipynb #0455dedf
 def _matrix(answers: pd.DataFrame, table: dict[Any, dict[str, Any]], chosen: list, weight: str | None) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
@@ -439,11 +477,14 @@ def correlation_distance(simulated: pd.DataFrame, human: pd.DataFrame, *, items,
     first = [_correlations(values, w) for values, w, _ in sides]
     again = [_correlations(values, w * resample(who["state"].fillna(""), n_boot, seed + i)) for i, (values, w, who) in enumerate(sides)]
     squared = ((first[0] - first[1]) ** 2).sum()
-    noise = sum(((drawn - r) ** 2).sum((1, 2)).mean() for drawn, r in zip(again, first, strict=True))
-    spread_of = ((again[0] - again[1]) ** 2).sum((1, 2))
-    ends = np.quantile(spread_of, [(1 - ci) / 2, (1 + ci) / 2], method="weibull") - spread_of.mean() + squared - noise
+    noises = [((drawn - r) ** 2).sum((1, 2)).mean() for drawn, r in zip(again, first, strict=True)]
+    moved = (again[0] - first[0]) - (again[1] - first[1])
+    freedom = sum(noises) ** 2 / sum(x**2 / _freedom(sparse.csr_array(w[None]), _pooled(who["state"].fillna(""))[0])
+                                     for x, (_, w, who) in zip(noises, sides, strict=True))
+    spare = np.var(2 * (moved * np.roll(moved, 1, 0)).sum((1, 2)))
+    ends = _squared_ends(squared - sum(noises), ((again[0] - again[1]) ** 2).sum((1, 2)), sum(noises), spare, ci, float(freedom[0]))
     floor = _floor(*sides[1][:2], [len(s[0]) for s in sides], n_boot, seed)
-    excess, low, high = np.sqrt(np.maximum([squared - noise, *ends], 0) / pairs)
+    excess, low, high = (np.sign(x) * np.sqrt(abs(x) / pairs) for x in (squared - sum(noises), *ends))
     floors = [floor.mean(), *np.quantile(floor, [(1 - ci) / 2, (1 + ci) / 2], method="weibull")] / np.sqrt(pairs)
     return pd.Series({"frobenius": np.sqrt(squared), "distance": np.sqrt(squared / pairs), "floor": floors[0], "floor_low": floors[1],
                       "floor_high": floors[2], "excess": excess, "low": low, "high": high, "n_items": len(chosen),
@@ -504,19 +545,20 @@ def cronbach_alpha(answers: pd.DataFrame, battery: Sequence[str], *, items, reve
     for key, place in _alike(answers, columns):
         values, w, who = _matrix(answers.iloc[place], table, battery, weight)
         whole = np.isfinite(values).all(1)
-        row = _alpha((values * sign)[whole], w[whole], resample(who["state"].fillna("")[whole], n_boot, seed), ci)
+        row = _alpha((values * sign)[whole], w[whole], who["state"].fillna("")[whole], n_boot, seed, ci)
         rows.append(dict(zip(columns, key, strict=True)) | row)
     return pd.DataFrame(rows, columns=[*columns, "alpha", "low", "high", "n_items", "n"])
 
 # %% ../nbs/07b_measures.ipynb #6e82a97e
-def _alpha(values: np.ndarray, weight: np.ndarray, boot: np.ndarray, ci: float) -> dict[str, Any]:
+def _alpha(values: np.ndarray, weight: np.ndarray, strata: pd.Series, n_boot: int, seed: int, ci: float) -> dict[str, Any]:
     columns = np.column_stack([values - values.mean(0), (values - values.mean(0)).sum(1)]) if len(values) else np.zeros((0, values.shape[1] + 1))
-    k, weights = values.shape[1], np.vstack([np.ones(len(values)), boot]) * weight
+    k, weights = values.shape[1], np.vstack([np.ones(len(values)), resample(strata, n_boot, seed)]) * weight
+    freedom = _freedom(sparse.csr_array(weight[None]), _pooled(strata)[0])
     with np.errstate(invalid="ignore", divide="ignore"):
         total = weights.sum(1, keepdims=True)
         variance = weights @ columns**2 / total - (weights @ columns / total) ** 2
         rest = 1 - k / (k - 1) * (1 - variance[:, :k].sum(1) / variance[:, k])
-        low, high = _centred(np.log(rest[None, 1:]), np.log(rest[:1]), ci, len(values))
+        low, high = _centred(np.log(rest[None, 1:]), np.log(rest[:1]), ci, freedom)
     return {"alpha": 1 - rest[0], "low": 1 - np.exp(high[0]), "high": 1 - np.exp(low[0]), "n_items": k, "n": len(values)}
 
 # %% ../nbs/07b_measures.ipynb #49fe755f
@@ -594,7 +636,7 @@ def order_effects(answers: pd.DataFrame, *, items, by: str | Sequence[str] | Non
     end = (some["place"] == 0).to_numpy() | (some["place"].to_numpy() == last)
     chance = np.where(some["ordinal"], np.where(end, 0.5, 0), 1 / (last + 1))
     n = np.bincount(number, minlength=size)
-    cases = np.bincount(np.unique(number * units.boot.shape[1] + persona) // units.boot.shape[1], minlength=size)
+    freedom = units.freedom(number, persona, np.ones(len(some)))
     with np.errstate(invalid="ignore", divide="ignore"):
         expected = np.bincount(number, chance, size) / n
         half = ndtri((1 + ci) / 2) * np.sqrt(np.bincount(number, chance * (1 - chance), size)) / n
@@ -603,7 +645,7 @@ def order_effects(answers: pd.DataFrame, *, items, by: str | Sequence[str] | Non
         for name, place in (("first", 0), ("last", last)):
             hit = (some["position"].to_numpy() == place).astype(float)
             share = np.bincount(number, hit, size) / n
-            low, high = _centred(_sums(number, persona, hit - chance, size, units.boot) / totals, share - expected, ci, cases)
+            low, high = _centred(_sums(number, persona, hit - chance, size, units.boot) / totals, share - expected, ci, freedom)
             frames.append(units.groups.assign(position=name, share=share, expected=expected, expected_low=np.maximum(expected - half, 0),
                                               expected_high=np.minimum(expected + half, 1), difference=share - expected, low=low, high=high,
                                               n=n, n_fixed=fixed))
@@ -641,6 +683,7 @@ def adjusted_shares(answers: pd.DataFrame, *, items, by: str | Sequence[str] | N
     units = _units(answers, ["item_id", *_check_by(answers, by, "answers")], weight, n_boot, seed)
     code, lists = _shown(answers.iloc[found["row"]], table)
     found["group"], found["list"] = units.number[found["row"]], code
+    designed = units.freedom(*(x[found["row"]] for x in (units.number, units.persona, units.weight)))
     frames = []
     for (group,), place in _alike(found, ["group"]):
         mine, key = found.iloc[place], units.groups.iloc[int(group)].to_dict()
@@ -649,7 +692,8 @@ def adjusted_shares(answers: pd.DataFrame, *, items, by: str | Sequence[str] | N
         rows = mine["row"].to_numpy()
         who, persona = np.unique(units.persona[rows], return_inverse=True)
         plain, adjusted, draws, seen, freedom = _averaged(mine["place"].to_numpy(), strata, units.weight[rows], persona, units.boot[:, who], seed)
-        low, high = np.nanquantile(draws, ndtr(stdtrit(freedom, [(1 - ci) / 2, (1 + ci) / 2])), axis=1, method="weibull")
+        freedom *= min(1.0, designed[int(group)] / max(len(who) - 1, 1))
+        low, high = _wider(draws.T, ci, np.full(len(draws), max(freedom, 1.0)))
         frame = pd.DataFrame({"option": about["options"], "share": plain, "adjusted": adjusted, "low": np.fmin(low, adjusted), "high": np.fmax(high, adjusted)})
         frame["n"], frame["n_strata"] = len(mine), seen
         for column, value in key.items():
@@ -684,10 +728,10 @@ def _averaged(place: np.ndarray, strata: np.ndarray, weight: np.ndarray, persona
         means = means / means.sum(0)
         plain = sums[0][..., 0].sum(1) / sums[1][..., 0].sum(1)
     cases = np.bincount(np.unique(persona * k + strata[:, 0]) % k)
-    return plain, means[:, 0], means[:, 1:], there[..., 0].sum(1), _freedom(cases[cases > 0])
+    return plain, means[:, 0], means[:, 1:], there[..., 0].sum(1), _of_strata(cases[cases > 0])
 
 
-def _freedom(cases: np.ndarray) -> float:
+def _of_strata(cases: np.ndarray) -> float:
     "Satterthwaite's degrees of freedom of a mean over strata of equal spread."
     return float((1 / cases).sum() ** 2 / (1 / (cases**2 * np.maximum(cases - 1, 1))).sum())
 
@@ -737,17 +781,18 @@ def retest(answers: pd.DataFrame, *, items=None, by: str | Sequence[str] | None 
     rows["item"] += rows["group"] * (rows["item"].max() + 1 if len(rows) else 1)
     if rows.duplicated(["item", "persona", "draw"]).any():
         raise ValueError("answers: the same persona, item and draw stand there more than once; name what tells them apart in by=")
-    agree, chance, pairs, cases = _pairs(rows, np.vstack([np.ones(units.boot.shape[1]), units.boot]), len(units.groups))
+    agree, chance, pairs, who = _pairs(rows, np.vstack([np.ones(units.boot.shape[1]), units.boot]), len(units.groups))
+    freedom = units.freedom(*(who[c].to_numpy() for c in ("group", "persona", "w")))
     with np.errstate(invalid="ignore", divide="ignore"):
         kappa = np.where(1 - chance > 1e-12, (agree - chance) / (1 - chance), np.nan)
-        ends = [end for x in (agree, kappa) for end in _centred(x[:, 1:], x[:, 0], ci, cases)]
+        ends = [end for x in (agree, kappa) for end in _centred(x[:, 1:], x[:, 0], ci, freedom)]
     entropy = _draw_entropy(rows, len(units.groups))
     return units.groups.assign(agreement=agree[:, 0], low=np.maximum(ends[0], 0), high=np.minimum(ends[1], 1), chance=chance[:, 0], kappa=kappa[:, 0],
-                               kappa_low=ends[2], kappa_high=np.minimum(ends[3], 1), entropy=entropy, n_pairs=pairs, n_personas=cases)
+                               kappa_low=ends[2], kappa_high=np.minimum(ends[3], 1), entropy=entropy, n_pairs=pairs, n_personas=np.bincount(who["group"], minlength=len(units.groups)))
 
 # %% ../nbs/07b_measures.ipynb #293fa8e6
-def _pairs(rows: pd.DataFrame, boot: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    "Agreement and chance (groups × replicates), numbers of pairs and of personas: over pairs of draws, chance within item."
+def _pairs(rows: pd.DataFrame, boot: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, pd.DataFrame]:
+    "Agreement and chance (groups × replicates), number of pairs, and the personas: over pairs of draws, chance within item."
     agree, chance, total = (np.zeros((size, len(boot))) for _ in range(3))
     pairs, people = np.zeros(size, int), []
     for a, b in combinations(sorted(rows["draw"].unique()), 2):
@@ -757,20 +802,20 @@ def _pairs(rows: pd.DataFrame, boot: np.ndarray, size: int) -> tuple[np.ndarray,
         item, first = np.unique(both["item"], return_inverse=True)
         group = np.zeros(len(item), int)
         group[first] = both["group"]
-        w, who = both["w"].to_numpy(float), both["persona"].to_numpy()
-        same = _sums(first, who, w * (both["option"] == both["option_b"]).to_numpy(), len(item), boot)
-        n, k = _sums(first, who, w, len(item), boot), int(rows["option"].max()) + 1
+        w, persona = both["w"].to_numpy(float), both["persona"].to_numpy()
+        same = _sums(first, persona, w * (both["option"] == both["option_b"]).to_numpy(), len(item), boot)
+        n, k = _sums(first, persona, w, len(item), boot), int(rows["option"].max()) + 1
         known, cell = np.unique(np.r_[first * k + both["option"], first * k + both["option_b"]], return_inverse=True)
-        left, right = (_sums(c, who, w, len(known), boot) for c in np.split(cell, 2))
+        left, right = (_sums(c, persona, w, len(known), boot) for c in np.split(cell, 2))
         with np.errstate(invalid="ignore", divide="ignore"):
             by_chance = np.nan_to_num(np.add.reduceat(left * right, np.flatnonzero(np.diff(known // k, prepend=-1)), axis=0) / n)
         for sums, part in ((agree, same), (chance, by_chance), (total, n)):
             np.add.at(sums, group, part)
         pairs += np.bincount(both["group"], minlength=size)
-        people.append(both[["group", "persona"]])
-    known_pairs = pd.concat(people).drop_duplicates() if people else pd.DataFrame({"group": np.zeros(0, int)})
+        people.append(both[["group", "persona", "w"]])
+    who = pd.concat(people or [rows[["group", "persona", "w"]].head(0)]).drop_duplicates(["group", "persona"])
     with np.errstate(invalid="ignore", divide="ignore"):
-        return agree / total, chance / total, pairs, np.bincount(known_pairs["group"], minlength=size)
+        return agree / total, chance / total, pairs, who
 
 # %% ../nbs/07b_measures.ipynb #1112aab4
 def _draw_entropy(rows: pd.DataFrame, size: int) -> np.ndarray:
@@ -818,12 +863,13 @@ def coding_agreement(answers: pd.DataFrame, *, by: str | Sequence[str] | None = 
         raise ValueError("answers: no answer was coded twice; ask in mode 'open' with codings=2 or more")
     columns = ["item_id", *([by] if isinstance(by, str) else by or [])]
     units = _units(answers, list(dict.fromkeys(columns)), None, n_boot, seed)
-    rows = [_group_agreement(answers["codings"].iloc[at], units.boot[:, units.persona[at]], ci)
+    freedom = units.freedom(units.number, units.persona, np.ones(len(answers)))
+    rows = [_group_agreement(answers["codings"].iloc[at], units.boot[:, units.persona[at]], ci, freedom[n])
             for n in range(len(units.groups)) for at in [np.flatnonzero(units.number == n)]]
     return units.groups.join(pd.DataFrame(rows))
 
 # %% ../nbs/07b_measures.ipynb #a5c50003
-def _group_agreement(codings: pd.Series, boot: np.ndarray, ci: float) -> dict[str, float]:
+def _group_agreement(codings: pd.Series, boot: np.ndarray, ci: float, freedom: float) -> dict[str, float]:
     "The measures of one group; boot is replicates × texts."
     if codings.map(len).nunique() > 1:
         raise ValueError(f"answers: some were coded {codings.map(len).min()} times and some {codings.map(len).max()} times; name what tells them apart in by=")
@@ -832,7 +878,7 @@ def _group_agreement(codings: pd.Series, boot: np.ndarray, ci: float) -> dict[st
     scores = _reliability(codes.reshape(table.shape), len(labels), np.vstack([np.ones(boot.shape[1]), boot]))
     found: dict[str, float] = {}
     for name, values in zip(("agreement", "kappa", "alpha"), scores, strict=True):
-        (low,), (high,) = _centred(values[None, 1:], values[:1], ci)
+        (low,), (high,) = _centred(values[None, 1:], values[:1], ci, freedom)
         prefix = "" if name == "agreement" else f"{name}_"
         found |= {name: values[0], f"{prefix}low": max(low, 0.0) if name == "agreement" else low, f"{prefix}high": min(high, 1.0)}
     return found | {"uncoded": float((table == "").mean()), "n": len(table), "n_codings": table.shape[1]}
@@ -898,31 +944,48 @@ def conditioning_gain(conditioned: pd.DataFrame, unconditioned: pd.DataFrame, hu
     if (index < 0).any():
         raise ValueError(f"unconditioned: no answers to item {tally.groups['item_id'].iloc[int(np.argmax(index < 0))]!r}")
     keys, place, rows = _level_rows(tally.groups, table, level)
-    theirs, _ = _human_grid(human, tally.groups, table)
+    theirs = _human_grid(human, tally.groups, table)[0]
     sides = [_checked(_grid(f, t.groups, table, n)[0], t.groups, table, n) for f, t, n in ((frame, tally, "simulated"), (bare, plain, "unconditioned"))]
     draws = [(t, _draws(a, t, n_boot, s)) for a, t, s in ((conditioned, tally, seed), (unconditioned, plain, seed + 1))]
     points, sums, count = np.zeros((2, len(rows))), np.zeros((2, len(rows), n_boot)), np.zeros((2, len(rows), n_boot + 1))
-    for some, point, scores in _both_scores(sides, draws, theirs, index, *_rules(tally.groups, table, measure, items)):
-        known = np.isfinite(point).all(0)
+    sizes, names = _rules(tally.groups, table, measure, items)
+    freedom = [_freedom_of(*d, np.arange(len(d[0].groups)), len(d[0].groups)) for d in draws]
+    tests = np.maximum(np.bincount(place, sizes * (sizes - 1), len(rows)), 2)[place]      # pairs of options on both sides
+    ranks, courses = np.zeros((2, len(rows))), np.zeros((2, 2, len(rows), len(_DISTANCES)))
+    for some, name, shares, again in _both_shares(sides, draws, index, sizes, names):
+        human_of = theirs[some, : shares[0].shape[1]]
+        point = np.array([_score(s[..., None], human_of, name)[:, 0] for s in shares])
+        scores, known = [_score(s, human_of, name) for s in again], np.isfinite(point).all(0)
+        if name == "kendall_tau":
+            at = 1 - (1 - ci) / tests[some]
+            ours, alone = (_open_ranks(shares[s], again[s], human_of, at, freedom[s][(some, index[some])[s]]) for s in range(2))
+            np.add.at(ranks.T, place[some[known]], (ours - alone[::-1])[:, known].T)
         for side in range(2):
+            course = _course(shares[side], again[side], human_of, name)[:, known]
+            np.add.at(courses[side].swapaxes(0, 1), place[some[known]], course.swapaxes(0, 1))
             _gather(points[side], sums[side], count[side], place[some], point[side], scores[side], known)
     with np.errstate(invalid="ignore", divide="ignore"):
         points, means = points / count[:, :, 0], sums / count[:, :, 1:]
         noise = [means[side].mean(1) - points[side] for side in range(2)]
-        low, high = _centred(means[0] - means[1], points[0] - points[1], ci)
+        if measure == "kendall_tau":
+            low, high = ranks / count[0, :, 0]
+        else:
+            of_rows = [_freedom_of(*draws[0], place, len(rows)), np.bincount(place, freedom[1][index], len(rows))]
+            scores = [np.column_stack([p, m]) for p, m in zip(points, means, strict=True)]
+            low, high = _difference_ends(scores, list(courses / count[0, :, :1]), of_rows, ci)
     frame = rows.assign(measure=measure, alignment=points[0], unconditioned=points[1], gain=points[0] - points[1], low=low, high=high,
                         noise=noise[0] - noise[1], n_items=count[0, :, 0].astype(int))
     return frame[[*keys, "measure", "alignment", "unconditioned", "gain", "low", "high", "noise", "n_items"]]
 
 # %% ../nbs/07b_measures.ipynb #e4bce8be
-def _both_scores(sides: list, draws: list, human: np.ndarray, index: np.ndarray, sizes: np.ndarray, names: np.ndarray):
-    "Some groups at a time: their places, the scores of both sides, and the replicates of both."
+def _both_shares(sides: list, draws: list, index: np.ndarray, sizes: np.ndarray, names: np.ndarray):
+    "Some groups at a time: their places, measure, the shares of both sides, and the replicates of both."
     matrices = [(_by_cell(*d), np.ascontiguousarray(d[1].boot.T)) for d in draws]
     for (k, name), alike in _alike(pd.DataFrame({"k": sizes, "name": names}), ["k", "name"]):
         for some in (alike[i:i + 1000] for i in range(0, len(alike), 1000)):
-            where, theirs = (some, index[some]), human[some, :k]
-            point = np.array([_score(side[w, :k, None], theirs, name)[:, 0] for side, w in zip(sides, where, strict=True)])
-            yield some, point, [_score(_shares_of(d[0], d[1], w, k, m[0], m[1]), theirs, name) for d, w, m in zip(draws, where, matrices, strict=True)]
+            where = (some, index[some])
+            again = [_shares_of(d[0], d[1], w, k, m[0], m[1]) for d, w, m in zip(draws, where, matrices, strict=True)]
+            yield some, name, [side[w, :k] for side, w in zip(sides, where, strict=True)], again
 
 # %% ../nbs/07b_measures.ipynb #a07d8d07
 def _gather(points: np.ndarray, sums: np.ndarray, count: np.ndarray, place: np.ndarray, point: np.ndarray, scores: np.ndarray, known: np.ndarray) -> None:
@@ -976,11 +1039,12 @@ def matched(simulated: pd.DataFrame, human: pd.DataFrame, *, items, by: str | Se
     boot = np.vstack([np.ones(units.boot.shape[1]), units.boot])
     guess, hits, total = (_sums(units.number, units.persona, units.weight * v, len(frame), boot) for v in (best, right, np.ones(len(row))))
     r = _mean_correlation(pairs, item, units, boot, len(frame), len(table))
+    freedom = units.freedom(units.number, units.persona, units.weight)
     with np.errstate(invalid="ignore", divide="ignore"):
         gain = (hits - guess) / total
         frame["majority"], frame["gain"], frame["correlation"] = guess[:, 0] / total[:, 0], gain[:, 0], r[:, 0]
-        frame["gain_low"], frame["gain_high"] = _centred(gain[:, 1:], gain[:, 0], ci, frame["n_personas"])
-        frame["correlation_low"], frame["correlation_high"] = _centred(r[:, 1:], r[:, 0], ci, frame["n_personas"])
+        frame["gain_low"], frame["gain_high"] = _centred(gain[:, 1:], gain[:, 0], ci, freedom)
+        frame["correlation_low"], frame["correlation_high"] = _centred(r[:, 1:], r[:, 0], ci, freedom)
     return frame[[*units.groups.columns, "accuracy", "low", "high", "majority", "gain", "gain_low", "gain_high", "correlation", "correlation_low",
                   "correlation_high", "n", "n_personas"]]
 
@@ -1151,9 +1215,11 @@ def alignment_difference(answers: pd.DataFrame, human: pd.DataFrame, factor: str
     parts = _Parts(groups, _checked(shares, groups, table, "simulated"), *_human_grid(human, groups, table)[:1], *_rules(groups, table, measure, items))
     scores = np.full((len(groups), n_boot + 1), np.nan)
     scores[:, 0] = _point(parts, measure, n)["alignment"]
-    for some, found in _scores(parts, (tally, _draws(answers, tally, n_boot, seed))):
-        scores[some, 1:] = found
-    rows = [{factor: level, "measure": measure, **_against(scores, *_shared(groups, factor, level, reference), ci)}
+    draws = (tally, _draws(answers, tally, n_boot, seed))
+    courses = np.full((2, len(groups), len(_DISTANCES)), np.nan)
+    for some, found, course in _scores(parts, draws):
+        scores[some, 1:], courses[:, some] = found, course
+    rows = [{factor: level, "measure": measure, **_against(scores, courses, parts, draws, *_shared(groups, factor, level, reference), ci, seed)}
             for level in dict.fromkeys(groups[factor])]
     return pd.DataFrame(rows).assign(reference=reference)[
         [factor, "measure", "alignment", "low", "high", "reference", "difference", "difference_low", "difference_high", "n_cells"]]
@@ -1168,12 +1234,57 @@ def _shared(groups: pd.DataFrame, factor: str, level, reference) -> tuple[np.nda
     return both["_place"].to_numpy(), both["_place_reference"].to_numpy()
 
 
-def _against(scores: np.ndarray, mine: np.ndarray, base: np.ndarray, ci: float) -> dict[str, float]:
+def _against(scores: np.ndarray, courses: np.ndarray, parts: _Parts, draws: tuple, mine: np.ndarray, base: np.ndarray,
+             ci: float, seed: int) -> dict[str, float]:
+    "Means over the cells that both have; replicates of the scores stand behind the estimate in the first column."
     known = np.isfinite(scores[mine, 0]) & np.isfinite(scores[base, 0])
     names = ("alignment", "low", "high", "difference", "difference_low", "difference_high")
     if not known.any():
         return dict.fromkeys(names, np.nan) | {"n_cells": 0}
-    ours, theirs = np.nanmean(scores[mine[known]], 0), np.nanmean(scores[base[known]], 0)
-    both = np.array([ours, ours - theirs])
-    low, high = _centred(both[:, 1:], both[:, 0], ci)
+    cells = (mine[known], base[known])
+    ours, theirs = (np.nanmean(scores[some], 0) for some in cells)
+    both, place = np.array([ours, ours - theirs]), np.full((2, len(scores)), -1)
+    place[0, mine[known]] = place[1, base[known]] = 0
+    if "kendall_tau" in parts.names:
+        low, high = _rank_difference(both[0, :1], theirs[:1], parts, draws, place, ci)
+    else:
+        freedom = _freedom_of(draws[0], draws[1], place.max(0), 1)
+        course = [courses[:, some].mean(1, keepdims=True) for some in cells]
+        alone = _freed(np.column_stack(_centred(ours[None, 1:], ours[:1], ci, freedom)), course[0])[0]
+        pairs = 0.0 if set(mine) == set(base) else _imaginary(draws[1].cases[cells[0]], len(ours) - 1, seed)
+        apart = _difference_ends((ours[None], theirs[None]), course, (freedom, freedom), ci, pairs)[:, 0]
+        low, high = np.array([min(alone[0], ours[0]), apart[0]]), np.array([max(alone[1], ours[0]), apart[1]])
     return dict(zip(names, (both[0, 0], low[0], min(high[0], 1.0), both[1, 0], low[1], high[1]), strict=True)) | {"n_cells": int(known.sum())}
+
+# %% ../nbs/07b_measures.ipynb #7b5e0007
+def _imaginary(cases: np.ndarray, n_boot: int, seed: int) -> np.ndarray:
+    "What half an imaginary pair of answers per cell, one better or worse than the other, adds to a mean difference."
+    up, down = np.random.default_rng(int(row_seeds(seed, "pairs")[0])).gamma(0.125, size=(2, len(cases), n_boot))
+    return ((up - down) / np.maximum(cases, 1)[:, None]).mean(0)
+
+
+def _laid(scores: np.ndarray, course: np.ndarray, ci: float, freedom) -> np.ndarray:
+    "Replicates laid around the estimate (the first column), as wide as Student's t, and freed from noise."
+    level = (1 + ci) / 2
+    spread = scores[:, 1:] - np.nanmean(scores[:, 1:], axis=1, keepdims=True)
+    return _freed(scores[:, :1] + spread * (stdtrit(freedom, level) / ndtri(level))[:, None], course)
+
+
+def _difference_ends(scores: Sequence[np.ndarray], courses: Sequence[np.ndarray], freedom: Sequence[np.ndarray], ci: float,
+                     imaginary=0.0) -> np.ndarray:
+    "Ends (2 × rows) of differences of two mean scores, each rows × (estimate, replicates) with its course and degrees of freedom."
+    ours, theirs = (_laid(s, c, ci, f) for s, c, f in zip(scores, courses, freedom, strict=True))
+    low, high = _centred(ours - theirs + imaginary, np.nanmean(ours - theirs, axis=1), ci, np.full(len(ours), 1e9), people=np.minimum(*freedom))
+    estimate = scores[0][:, 0] - scores[1][:, 0]
+    return np.array([np.fmin(low, estimate), np.fmax(high, estimate)])
+
+
+# %% ../nbs/07b_measures.ipynb #7b5e0006
+def _rank_difference(ours: np.ndarray, theirs: np.ndarray, parts: _Parts, draws: tuple, place: np.ndarray, ci: float) -> np.ndarray:
+    "Ends of a mean τ and of its difference to another one, which both must be known at once: (low, high) × (τ, difference)."
+    alone = _rank_ends(ours, parts, draws, ci, place[0])
+    one, other = (_rank_ends(e, parts, draws, (1 + ci) / 2, p) for e, p in zip((ours, theirs), place, strict=True))
+    same = (place[0] == place[1]).all()
+    apart = [0.0, 0.0] if same else [one["low"][0] - other["high"][0], one["high"][0] - other["low"][0]]
+    return np.array([[alone["low"][0], apart[0]], [alone["high"][0], apart[1]]])
+

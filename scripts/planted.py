@@ -11,7 +11,8 @@ the whole population. Written to `data/respondent/planted.csv`, one row per diag
 
 - planted, recovered (mean of the estimates), bias (their difference) with its Monte Carlo error;
 - coverage: share of the 95 % intervals that hold what was planted, with its Monte Carlo error;
-- coverage_of_mean: share that hold the mean of the estimates. The two differ where an estimate from few people is biased.
+- coverage_of_mean: share that hold the mean of the estimates. The two differ where an estimate from few people is biased;
+- kind: "number", or "order of options" (Kendall's tau): it takes a few values only, and no interval of it can hold 95 % and not more.
 """
 
 import argparse
@@ -218,10 +219,10 @@ def shares(runs: int, seed: int) -> Iterator[Row]:
 
 
 def rates(runs: int, seed: int) -> Iterator[Row]:
-    "Refusals and unreadable replies by group."
+    "Refusals and unreadable replies by group, of 240 people: of 60, rates of 1 and 2 % would be counts of none, one, two or three."
     parts = {}
     for setting in (0.02, 0.1, 0.3):
-        for _, people in samples(runs, seed):
+        for _, people in samples(runs, seed, 4 * PEOPLE):
             answers = sample_answers(
                 respondent(refusals=setting, unreadable=setting / 2), people, SURVEY, seed=int(people["persona_id"].iloc[0])
             )
@@ -625,6 +626,7 @@ def summary(diagnostic: str, row: Row) -> dict:
         "coverage_error": (held * (1 - held) / runs) ** 0.5,
         "coverage_of_mean": mean_held,
         "runs": runs,
+        "kind": "order of options" if quantity.startswith("kendall_tau") else "number",
     }
 
 

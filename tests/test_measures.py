@@ -333,17 +333,36 @@ def test_conditioning_gain_is_the_difference_of_two_alignments():
         conditioning_gain(ours, bare[bare["item_id"] != "d"], human, items=ITEMS, by="party")
 
 
-def test_conditioning_gain_holds_the_mean_of_repetitions():
+def test_conditioning_gain_holds_what_many_people_would_gain():
     human = distribution(BIG, items=ITEMS)
 
-    def study(seed, n_boot):
-        bare = people(400, 50_000 + seed, party=0, lean=0.2)
-        return conditioning_gain(people(N, seed), bare, human, items=ITEMS, level="overall", n_boot=n_boot)
+    def study(seed, n_boot, n=N, draws=400):
+        bare = people(draws, 50_000 + seed, party=0, lean=0.2)
+        return conditioning_gain(people(n, seed), bare, human, items=ITEMS, level="overall", n_boot=n_boot)
 
-    truth = np.mean([study(5000 + s, 2)["gain"][0] for s in range(60)])
-    fresh = [study(7000 + s, 300) for s in range(120)]
+    truth = study(5000, 2, 20_000, 20_000)["gain"][0]
+    fresh = [study(7000 + s, 300) for s in range(100)]
     share = np.mean([f["low"][0] <= truth <= f["high"][0] for f in fresh])
-    assert 0.93 - 3 * (0.0475 / 120) ** 0.5 < share < 0.97 + 3 * (0.0475 / 120) ** 0.5 and truth > 0
+    assert share > 0.93 - 3 * (0.0475 / 100) ** 0.5 and truth > np.mean([f["gain"][0] for f in fresh]) > 0
+
+
+def test_tau_of_a_gain_is_open_where_the_order_of_options_is():
+    "Everything settled: a point. Two options nearly tied among the personas: from the least to the greatest difference."
+    three = pd.DataFrame({"item_id": ["q"], "options": [["a", "b", "c"]], "values": [[1, 2, 3]]})
+    human = pd.DataFrame({"item_id": "q", "option": ["a", "b", "c"], "share": [0.5, 0.3, 0.2]})
+
+    def answered(*counts):
+        return pd.DataFrame({"persona_id": range(sum(counts)), "item_id": "q", "option": np.repeat(["a", "b", "c"], counts)})
+
+    sure = conditioning_gain(answered(300, 150, 50), answered(50, 150, 300), human, items=three, measure="kendall_tau", n_boot=100).iloc[0]
+    assert sure[["gain", "low", "high"]].to_list() == pytest.approx([2, 2, 2])
+    open_ = conditioning_gain(answered(102, 98, 20), answered(50, 150, 300), human, items=three, measure="kendall_tau", n_boot=100).iloc[0]
+    assert open_[["gain", "low", "high"]].to_list() == pytest.approx([2, 4 / 3, 2])
+    both = pd.concat([answered(102, 98, 20).assign(form="new"), answered(20, 50, 150).assign(form="old")])
+    table = alignment_difference(both, human, "form", "old", items=three, measure="kendall_tau", n_boot=100).set_index("form")
+    assert table.loc["new", ["alignment", "low", "high"]].to_list() == pytest.approx([1, 1 / 3, 1])
+    assert table.loc["new", ["difference", "difference_low", "difference_high"]].to_list() == pytest.approx([2, 4 / 3, 2])
+    assert table.loc["old", ["difference", "difference_low", "difference_high"]].eq(0).all()
 
 
 def test_matched_equals_plain_loops_and_scipy():
@@ -451,14 +470,23 @@ def test_conditions_have_the_alignment_that_they_have_alone():
     assert paired < alone * 1.2, "the same people: less uncertain than two samples would be"
 
 
-def test_the_interval_of_a_difference_holds_the_truth():
-    human = distribution(people(20_000, 52), items=ITEMS)
-    truth = alignment_difference(conditions(20_000, 53, 0.3), human, "format", "list", items=ITEMS, n_boot=2)["difference"].iloc[1]
-    inside = 0
-    for seed in range(100):
-        row = alignment_difference(conditions(300, 1000 + 2 * seed, 0.3), human, "format", "list", items=ITEMS, n_boot=200).iloc[1]
+@pytest.mark.parametrize(("states", "per_state", "studies"), [(1, 100, 40), (3, 2, 60), (12, 2, 40)])
+def test_the_interval_of_a_difference_holds_the_truth(states, per_state, studies):
+    "Also with six people in three states, and two dozen in twelve; humans answer as the first condition does three times in four."
+    crowd = people(20_000, 52)
+    off = np.random.default_rng(1).random(len(crowd)) < 0.25
+    human = distribution(crowd.assign(option=np.where(off & crowd["item_id"].ne("d"), "--", crowd["option"])), items=ITEMS)
+
+    def compare(answers, n_boot):
+        return alignment_difference(answers, human, "format", "list", items=ITEMS, n_boot=n_boot).set_index("format").loc["json"]
+
+    truth, inside = compare(conditions(20_000, 53, 0.3), 2)["difference"], 0
+    assert truth < -0.05
+    for seed in range(studies):
+        answers = conditions(states * per_state, 1000 + 2 * seed, 0.3)
+        row = compare(answers.assign(state=answers["persona_id"] // per_state), 200)
         inside += row["difference_low"] <= truth <= row["difference_high"]
-    assert 88 <= inside <= 100, inside
+    assert inside / studies >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / studies), inside
 
 
 def test_only_what_both_conditions_have_is_compared():
