@@ -1,6 +1,7 @@
 "The notebooks that have parameters, run through papermill with small values and the real embedded model."
 import importlib.util
 import json
+import lzma
 import re
 
 import nbformat
@@ -125,13 +126,13 @@ def test_persona_text_refuses(tmp_path, wrong, words):
         run("persona_text", {"states": ["WY"], "store": str(tmp_path / "replies.sqlite"), **wrong}, out=tmp_path / "runs", progress=False)
 
 
-TWO = {"states": ["CA", "TX"]}
+TWO = {"states": ["CA", "TX"], "n_per_state": 2}
 REPLAYED = {
     "opinion_survey": {**TWO, "items": ["natarms", "natfare"]},
     "topic_surveys": {**TWO, "topics": ["climate", "education"]},
     "cross_simulation": TWO,
-    "prompt_formats": {"formats": ["list", "interview"], "subsets": ["all", "age+sex"]},
-    "robustness": {**TWO, "temperatures": [1.0]},
+    "prompt_formats": {"formats": ["list", "interview"], "subsets": ["all", "age+sex"], "n_per_group": 3},
+    "robustness": {**TWO, "items": ["natcrime"]},
     "multiverse": {**TWO, "tier": "descriptive", "format": "interview"},
     "calibration": {"states": ["CA", "TX", "WY"], "survey_states": ["CA", "TX"], "tiers": ["meta", "descriptive"], "kinds": ["shift"],
                     "n_boot_survey": 10, "n_orders": 3, "groups": ["education"], "n_human_samples": 2},
@@ -165,10 +166,33 @@ def test_a_survey_experiment_needs_no_model_and_ends_with_its_disclosure(tmp_pat
     assert manifest["usage"]["asked"] == 0 and manifest["usage"]["from the store"] > 0 and not loud(folder)
     summary, answers = (pd.read_parquet(folder / "tables" / f"{table}.parquet") for table in ("summary", "answers"))
     assert len(summary) and {"low", "high"} <= set(summary) and list((folder / "figures").iterdir())
+    for joint in (c for c in summary if c.endswith("_joint")):        # what is counted has wider intervals
+        wider = (summary[joint.removesuffix("_joint")] - summary[joint]) * (1 if "low" in joint else -1)
+        assert wider.ge(-1e-12).all()
+    assert name == "calibration" or any(c.endswith("_joint") for c in summary)
     told = disclosure(folder).set_index("item")["value"]
     assert told["answers"] == str(len(answers)) and told["personas"] == str(answers["persona_id"].nunique())
     assert told["endpoint"] == "embedded"
     assert "not a human population" in methods_paragraph(folder) and "<h2>Disclosure</h2>" in (folder / "report.html").read_text()
+
+
+def test_the_recording_holds_all_that_the_survey_experiments_ask_as_they_stand(tmp_path, monkeypatch):
+    script = data_path().parent / "scripts" / "record_surveys.py"
+    if not script.exists():
+        pytest.skip("the scripts are not part of the installed package")
+    monkeypatch.setenv("PERSONA_KIT_GGUF", str(tmp_path / "SmolLM2-135M-Instruct.gguf"))    # no such file: a model could not start
+    spec = importlib.util.spec_from_file_location("record_surveys", script)
+    record_surveys = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(record_surveys)
+    recorder = record_surveys.Recorder(str(tmp_path / "replies.sqlite"))
+    record_surveys.load_recorded(recorder.model.store)
+    for name in record_surveys.EXPERIMENTS:
+        getattr(recorder, name)(record_surveys.defaults(name))
+    wanted = len(recorder.found)
+    recorder.ask()
+    assert wanted > 2500 and recorder.model.usage["sent"] == 0 and recorder.model.usage["stored"] > 2500
+    with lzma.open(data_path() / "recorded" / "surveys.jsonl.xz", "rt", encoding="utf-8") as lines:
+        assert {json.loads(line)["request_key"] for line in lines} <= record_surveys.Kept.used       # and no more than that
 
 
 @pytest.mark.parametrize("name", LIVE)
@@ -186,7 +210,8 @@ def test_a_survey_experiment_runs_live(tmp_path, embedded, name):
     ("topic_surveys", {"topics": ["weather"]}, "weather"), ("prompt_formats", {"subsets": ["age+income"]}, "income"),
     ("prompt_formats", {"formats": ["xml"]}, "xml"), ("cross_simulation", {"generators": []}, "at least one"),
     ("robustness", {"draws": 1}, "at least 2"), ("multiverse", {"mode": "chat"}, "chat"),
-    ("multiverse", {"n_per_state": 1}, "at least 2"), ("calibration", {"items": ["natarms", "natfare", "natcrime"]}, "at least 4"),
+    ("multiverse", {"n_per_state": 1}, "at least 2"), ("multiverse", {"comparisons": 0}, "at least 1"),
+    ("calibration", {"items": ["natarms", "natfare", "natcrime"]}, "at least 4"),
     ("calibration", {"years": [2020]}, "at least two years")])  # fmt: skip
 def test_survey_experiments_refuse(tmp_path, name, wrong, words):
     with pytest.raises((ValueError, RunError), match=words):
