@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 
 from persona_kit.chat import (
-    _KEPT, ChatError, ChatModel, Request, _address, _BadReply, _body, _canonical, _failure, _hidden, _key, _left_out, _now, _place, _read_reply, _resolve,
+    _KEPT, ChatError, ChatModel, Request, _address, _BadReply, _body, _canonical, _failure, _hidden, _key, _left_out, _masked, _now, _place, _read_reply, _resolve,
     _Failure, _secret, _urls, _without_secrets,
 )  # fmt: skip
 from .tables import _whole
@@ -193,6 +193,7 @@ def _read_line(text: str, requests: dict[str, dict], model: ChatModel) -> tuple[
         return key, str(_dict(error).get("message") or error or f"HTTP {answer.get('status_code')}")
     try:
         reply, tokens = _read_reply(answer.get("body"))
+        reply["text"] = _masked(reply["text"], _hidden(model))
     except (_BadReply, ValueError, RecursionError) as problem:
         return key, f"the reply cannot be read: {problem}"
     if reply["status"] not in _KEPT:

@@ -168,6 +168,9 @@ def _explained(path: str) -> Iterator[None]:
         if "locked" in text or "busy" in text:
             raise _Locked(errno.EAGAIN, f"another program has kept the store of replies locked for {_PATIENCE:g} s; close it (a database browser,"
                           " a backup, a stopped process) and call again", path) from e
+        if "readonly" in text:
+            raise OSError(errno.EROFS, "the store of replies is read-only, and a reply that is not in it was to be kept; name another file in store=,"
+                          " into which ReplyStore.load takes an export of this one", path) from e
         if "full" in text:
             raise OSError(errno.ENOSPC, "no space left to store replies; those stored before are kept", path) from e
         if isinstance(e, sqlite3.OperationalError):
@@ -182,8 +185,28 @@ def _packed(row: Sequence, columns: tuple[str, ...] = _COLUMNS) -> dict[str, Any
 def _all_packed(rows: Sequence[Sequence], columns: tuple[str, ...] = _COLUMNS) -> list[dict[str, Any]]:
     "Rows of the store as dicts. The JSON of a column is read in one go, which takes a third of the time."
     values = list(zip(*rows, strict=True))
-    read = [json.loads(f"[{','.join(some)}]") if c in _JSON else some for c, some in zip(columns, values, strict=False)]
+    read = [_objects(some) if c in _JSON else some for c, some in zip(columns, values, strict=False)]
     return [dict(zip(columns, row, strict=True)) for row in zip(*read, strict=True)]
+
+
+def _objects(texts: Sequence[str]) -> list[dict]:
+    found = json.loads(f"[{','.join(texts)}]")
+    if len(found) != len(texts) or not all(type(one) is dict for one in found):
+        raise ValueError("no JSON object")
+    return found
+
+
+def _readable(store: "_Database", rows: list[tuple], columns: tuple[str, ...]) -> list[dict[str, Any]]:
+    try:
+        return _all_packed(rows, columns)
+    except (ValueError, TypeError):
+        for row in rows:
+            try:
+                _packed(row, columns)
+            except (ValueError, TypeError) as e:
+                where = f"{store.path}: the stored row with the request_key {row[columns.index('request_key')]!r} is damaged ({e})"
+                raise ValueError(f"{where}; delete that row, and its request is asked again") from e
+        raise
 
 
 _T = TypeVar("_T")
@@ -285,10 +308,25 @@ def _connect(path: str) -> sqlite3.Connection:
             _patiently(db, _TABLE)
             db.execute(f"SELECT {', '.join(_COLUMNS)} FROM replies LIMIT 1")
             db.execute("PRAGMA busy_timeout=5")  # milliseconds; who waits longer does so elsewhere
-        except BaseException:
+        except BaseException as e:
             db.close()
+            if isinstance(e, sqlite3.OperationalError) and re.search("unable to open|readonly", str(e)) and Path(path).is_file():
+                return _only_read(path)
             raise
         return db
+
+
+def _only_read(path: str) -> sqlite3.Connection:
+    "A store on a disk or in a folder where nothing may be written: what is in it can be used."
+    wal = Path(f"{path}-wal")
+    unfinished = wal.exists() and wal.stat().st_size > 0
+    db = sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro{'' if unfinished else '&immutable=1'}", uri=True, check_same_thread=False)
+    try:
+        db.execute(f"SELECT {', '.join(_COLUMNS)} FROM replies LIMIT 1")
+    except BaseException:
+        db.close()
+        raise
+    return db
 
 # %% ../nbs/03_chat.ipynb #c737d06a
 def _patiently(db: sqlite3.Connection, statement: str) -> None:
@@ -323,7 +361,7 @@ def _get_now(store: _Database, keys: list[str], columns: tuple[str, ...]) -> dic
             part = keys[i : i + 500]
             query = f"SELECT {', '.join(names)} FROM {table} WHERE request_key IN ({','.join('?' * len(part))})"
             rows = _rows_now(store, query + (" ORDER BY attempt" if table == "retries" else ""), part)
-            found.update(zip((row[0] for row in rows), _all_packed(rows, names), strict=True))
+            found.update(zip((row[0] for row in rows), _readable(store, rows, names), strict=True))
     return found
 
 # %% ../nbs/03_chat.ipynb #e25fa48b
@@ -394,7 +432,7 @@ def _store_rows(store: _Database) -> Iterator[dict]:
             if not rows:
                 break
             last = rows[-1][0]
-            yield from _all_packed([row[1:] for row in rows], names)
+            yield from _readable(store, [row[1:] for row in rows], names)
 
 # %% ../nbs/03_chat.ipynb #630a1137
 def _text_file(path: Path, mode: str, suffix: str) -> IO[str]:
@@ -543,6 +581,7 @@ class _Failure:
     hint: str = ""
     body: dict = field(default_factory=dict)  # what was sent
     seconds: float = 0.0
+    sent: float = 0.0  # when, by the monotonic clock
 
     def hide(self, secrets: Sequence[str]) -> None:
         "Make the reason fit to be shown. Shortened last: half a key is found by nobody."
@@ -882,6 +921,7 @@ class _Asked:
     stored: bool = False  # by somebody else, meanwhile
     tokens: tuple[int, int] = (0, 0)
     reserved: float = 0.0
+    without: frozenset[str] = frozenset()  # settings that are left out on trial
 
     def finish(self, row: dict, stored: bool = False) -> None:
         self.row, self.stored = row, stored
@@ -953,6 +993,7 @@ class _Call(_Waiting):
         self.written = 0                     # by this call, into the store
         self.unstored: dict[str, tuple] = {}
         self.dropped: Counter[str] = Counter()
+        self.secrets = _hidden(model)
 
     async def __aenter__(self) -> Self:
         return self
@@ -1080,7 +1121,7 @@ class _Endpoint:
         self.store = _as_store(store)
         self.prices, self.max_cost, self.max_requests = prices, max_cost, max_requests
         self._pacer, self._tokens = _Pacer(requests_per_minute), _Pacer(tokens_per_minute)
-        self._reserved, self._under_way, self._paying, self._answered = 0.0, 0, 0, 0
+        self._reserved, self._under_way, self._on_the_way, self._paying, self._answered = 0.0, 0, 0, 0, 0
         self._excess = 1.0  # the most that a reply has cost, by what was expected
         self._width = float(self.concurrency)  # how many of the requests in flight the endpoint bears: halved when it is busy, then grown again
         self._unsupported: set[str] = set()
@@ -1397,6 +1438,7 @@ class _Pool:
         self.clients = clients
         self.rest = [0.0] * len(clients)     # until when
         self.failed = [0] * len(clients)     # times in a row
+        self.since = [-math.inf] * len(clients)  # when the last of these failures was told
         self.load = [0] * len(clients)       # requests in flight
 
     def pick(self, usual: int) -> int:
@@ -1407,11 +1449,20 @@ class _Pool:
             return min(range(len(self.clients)), key=lambda i: self.rest[i])
         return usual if usual in well else min(well, key=lambda i: self.load[i])
 
-    def fail(self, i: int, least: float = 0.0) -> bool:
-        "Let one rest for a while; whether there is another that is well."
-        self.failed[i] += 1
-        self.rest[i] = time.monotonic() + max(least, min(60.0, 2.0 ** (self.failed[i] - 1)))
-        return min(self.rest) <= time.monotonic()
+    def fail(self, i: int, sent: float, least: float = 0.0, told: bool = False) -> bool:
+        """Let one rest for a while, as long as it has told if it did; whether this is news. What was under way at the last failure has failed
+        with it, and does not count again."""
+        news = sent >= self.since[i]
+        if news:
+            now = time.monotonic()
+            self.failed[i] += 1
+            self.rest[i], self.since[i] = now + (least if told else max(least, min(60.0, 2.0 ** (self.failed[i] - 1)))), now
+        return news
+
+    def well(self, i: int, sent: float) -> None:
+        "One has answered what was sent after its last failure."
+        if sent >= self.since[i]:
+            self.failed[i], self.rest[i] = 0, 0.0
 
 # %% ../nbs/03_chat.ipynb #b4a8d8c8
 async def _engine(call: _Call) -> None:
@@ -1501,6 +1552,13 @@ def _log_without_secrets(record: logging.LogRecord) -> bool:
     "The HTTP client logs whole addresses."
     record.msg, record.args = _without_secrets(record.getMessage()), None
     return True
+
+
+def _masked(text: str, secrets: Sequence[str]) -> str:
+    "A reply that repeats the key (some gateways echo headers) is stored without it."
+    for secret in secrets:
+        text = text.replace(secret, "***") if len(secret) > 5 else text
+    return text
 
 
 def _hidden(model: _Endpoint) -> list[str]:
@@ -1652,30 +1710,32 @@ async def _in_pace(call: _Call, tokens: int) -> bool:
         call.model._tokens.give_back(tokens)
     return call.stop is None
 
-
-def _used_up(call: _Call) -> bool:
-    model = call.model
-    if model.max_requests is not None and model._usage["sent"] >= model.max_requests:
-        call.end(ChatError(f"max_requests {model.max_requests} are sent; raise it to go on"))
-    return call.stop is not None
-
 # %% ../nbs/03_chat.ipynb #5f24fc90
-def _counted(call: _Call) -> bool:
-    "Count an attempt that is about to be sent, unless the call has ended. Calls in other threads count on the same model."
-    with call.model._pacer.lock:
-        if _used_up(call):
-            return False
-        call.model._usage["sent"] += 1
-        return True
+async def _counted(call: _Call) -> bool:
+    """Count an attempt that is about to be sent; False if the call has ended, or ends because of max_requests. What is on its way may yet prove
+    not to have been sent (nobody was there), and is waited for. Calls in other threads count on the same model."""
+    model = call.model
+    while call.stop is None:
+        with model._pacer.lock:
+            if model.max_requests is None or model._usage["sent"] < model.max_requests:
+                model._usage["sent"] += 1
+                model._on_the_way += 1
+                return True
+            others = model._on_the_way
+        if not others:
+            call.end(ChatError(f"max_requests {model.max_requests} are sent; raise it to go on"))
+        else:
+            await asyncio.sleep(0.01)
+    return False
 
 # %% ../nbs/03_chat.ipynb #9fdccebe
 async def _within_limits(call: _Call, pool: _Pool, usual: int, asked: _Asked) -> tuple[int, dict | _Failure] | None:
     "One attempt: by whom, and what came of it; None if the call has ended."
     limited = call.model.max_cost is not None
-    if _used_up(call) or (limited and not await _afforded(call, asked)):
+    if call.stop is not None or (limited and not await _afforded(call, asked)):
         return None
     try:
-        if not await _in_pace(call, sum(asked.tokens)) or not _counted(call):
+        if not await _in_pace(call, sum(asked.tokens)) or not await _counted(call):
             return None
         at = pool.pick(usual)
         return at, await _attempt(call, pool, at, asked)
@@ -1687,23 +1747,28 @@ async def _within_limits(call: _Call, pool: _Pool, usual: int, asked: _Asked) ->
 async def _attempt(call: _Call, pool: _Pool, at: int, asked: _Asked) -> dict | _Failure:
     model, start, data = call.model, time.monotonic(), None
     how = (model.embedded, model.base_url is None and not model.embedded, asked.attempt)
-    body = _body(asked.resolved, model._unsupported, *how)
-    dropped = _left_out(_body(asked.resolved, set(), *how), body) if model._unsupported else []
+    unsupported = model._unsupported | asked.without
+    body = _body(asked.resolved, unsupported, *how)
+    dropped = _left_out(_body(asked.resolved, set(), *how), body) if unsupported else []
     pool.load[at] += 1
     try:
         async with asyncio.timeout(model.timeout):
             data = await _post(*pool.clients[at], body)
         reply, tokens = _read_reply(data)
+        reply["text"] = _masked(reply["text"], call.secrets)
     except Exception as e:
         failure = _failure(e)
         with model._pacer.lock:
             model._usage["sent"] -= failure.unsent
-        failure.body, failure.seconds = body, time.monotonic() - start
+        failure.body, failure.sent, failure.seconds = body, start, time.monotonic() - start
         _paid_for_nothing(model, data)
         return failure
     finally:
         pool.load[at] -= 1
-    pool.failed[at] = 0
+        with model._pacer.lock:
+            model._on_the_way -= 1
+    pool.well(at, start)
+    _learned(model, asked)
     model._width = min(float(model.concurrency), model._width + 1 / model._width)
     return _answered(call, asked, reply | {"dropped": dropped} if dropped else reply, tokens, time.monotonic() - start)
 
@@ -1729,12 +1794,13 @@ async def _ask(call: _Call, pool: _Pool, usual: int, asked: _Asked) -> dict | No
         if isinstance(failure, dict):
             return failure
         failure.hide(_hidden(model))
-        if several and (failure.retry or failure.fatal) and pool.fail(at, max(failure.after or 0.0, failure.seconds)):
+        if several and (failure.retry or failure.fatal) and _moves(model, pool, at, failure):
             moved += 1  # another replica is asked at once
             if moved <= (model.retries + 1) * len(pool.clients):
                 continue
             return _failed(call, asked, failure, moved)
-        if not failure.retry and _dropped(model, failure, failure.body):
+        if not failure.retry and not failure.fatal and (name := _rejected_setting(failure.reason, failure.body)) is not None:
+            asked.without |= {name}  # at most once each: then it is not in the body
             continue
         if failure.fatal:
             call.end(ChatError(failure.reason))
@@ -1751,6 +1817,14 @@ async def _ask(call: _Call, pool: _Pool, usual: int, asked: _Asked) -> dict | No
     return None
 
 # %% ../nbs/03_chat.ipynb #98a7515e
+def _moves(model: _Endpoint, pool: _Pool, at: int, failure: _Failure) -> bool:
+    "Let a replica rest that has failed; whether another one is well."
+    news = pool.fail(at, failure.sent, max(failure.after or 0.0, failure.seconds), failure.after is not None)
+    if news and failure.reason.startswith("HTTP 429"):
+        model._width = max(1.0, model._width / 2)
+    return min(pool.rest) <= time.monotonic()
+
+
 async def _wait_and_hold(call: _Call, failure: _Failure, wait: float) -> None:
     model = call.model
     if failure.busy:
@@ -1768,15 +1842,12 @@ def _place(model: _Endpoint) -> str:
     return f"{model.id} at {_without_secrets(urls or ('this process' if model.embedded else 'OpenAI'))}"
 
 
-def _dropped(model: _Endpoint, failure: _Failure, body: dict) -> bool:
-    name = _rejected_setting(failure.reason, body)
-    if name is None or failure.fatal:
-        return False
-    if name not in model._unsupported:
+def _learned(model: _Endpoint, asked: _Asked) -> None:
+    "A request went through without some settings: others need not try them. A reason that only quotes a prompt proves nothing."
+    for name in sorted(asked.without - model._unsupported):
         model._unsupported.add(name)
         instead = "sent as max_completion_tokens" if name == "max_tokens" else "left out"
         warnings.warn(f"{_place(model)} does not accept {name}; it is {instead} from now on", stacklevel=2)
-    return True
 
 # %% ../nbs/03_chat.ipynb #8964477b
 def _answered(call: _Call, asked: _Asked, reply: dict, tokens: dict, seconds: float) -> dict:

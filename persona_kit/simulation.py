@@ -28,7 +28,7 @@ from persona_kit.replies import (
     LETTERS, _bare, _json_text, option_probabilities, parse_choice, parse_distribution, parse_multiple, parse_number, parse_text,
 )
 from .surveys import KINDS, Item, Survey, accepts, answer_text, presidential_election, rounds
-from .tables import check, row_seeds, row_uniforms, write
+from .tables import TableError, check, row_seeds, row_uniforms, write
 from .templates import Template, read_template
 
 # %% ../nbs/06_simulation.ipynb #cc028e46
@@ -236,7 +236,7 @@ async def aask(personas: pd.DataFrame, survey: Survey | Item, model: ChatModel, 
 class _Study:
     "What one call to `ask` asks of whom, and how."
 
-    def __init__(self, personas: pd.DataFrame, survey: Any, model: ChatModel, retry: str | Collection[str] = (), **how: Unpack[_How]):
+    def __init__(self, personas: pd.DataFrame, survey: Any, model: ChatModel, retry: str | Collection[str] = (), /, **how: Unpack[_How]):
         check(personas, "personas")
         strange = sorted(set(how) - set(_How.__annotations__))
         if strange:
@@ -488,6 +488,8 @@ def _openings(job: _Job, places: Iterable[int]) -> Iterator[Request | str]:
     for i in places:
         p, item, d = job.rows[i]
         if (form := study.forms.get(key := (item.item_id, job.orders[i], d))) is None:
+            if len(study.forms) >= 5_000:  # items of many options have more orders than people see twice
+                study.forms.clear()
             form = study.forms[key] = _form(study, item, job.orders[i], d)
         yield f"{shown[p].join(form[0])}{job.seeds[i]},{form[1]}"
 
@@ -759,9 +761,10 @@ async def _to_folder(study: _Study, call: _Call, folder: Path, part: int) -> Pat
 # %% ../nbs/06_simulation.ipynb #2b539b8b
 def _finished(path: Path, again: Collection[str]) -> bool:
     "Whether a part is there, and holds nothing that would be asked again."
-    if not path.exists():
+    try:
+        said = pd.read_parquet(path, columns=["status", "request_key"])
+    except (OSError, ValueError):  # absent, or damaged
         return False
-    said = pd.read_parquet(path, columns=["status", "request_key"])
     return not (said["status"].isin({"error", *again}) & said["request_key"].notna()).any()
 
 # %% ../nbs/06_simulation.ipynb #0d0d33f7
@@ -852,6 +855,11 @@ def _check_items(survey: Survey, mode: str) -> None:
 def _check_texts(personas: pd.DataFrame) -> None:
     "Those who would have to be rendered and cannot be are known before anybody is asked."
     ok = personas["status"].eq("ok") if "status" in personas else pd.Series(True, index=personas.index)
+    texts = personas["text"] if "text" in personas else pd.Series("", index=personas.index)
+    strange = np.array([not isinstance(t, str) for t in texts], dtype=bool) & texts.notna().to_numpy() & ok.to_numpy()
+    if strange.any():
+        person = personas[strange].iloc[0]
+        raise TableError(f"personas: text must be words; that of {person['persona_id']!r} is {person['text']!r:.60} ({int(strange.sum())} such row(s))")
     bare = personas[(ok & personas["text"].isna() if "text" in personas else ok).to_numpy()]
     for tier in bare["tier"].unique():
         some = bare[bare["tier"].eq(tier).to_numpy()]

@@ -18,7 +18,7 @@ from test_engine import SURVEY, model, people
 
 from persona_kit import chat as engine
 from persona_kit.chat import ChatError, ChatModel, ReplyStore, Request
-from persona_kit.simulation import ask, plan
+from persona_kit.simulation import ask, plan, requests
 from persona_kit.tables import read
 
 HERE = os.path.dirname(__file__)
@@ -450,3 +450,106 @@ def test_limits_of_one_object_hold_over_several_calls_at_once():
             thread.join()
         box.shutdown()
     assert len(box_of_errors) == 2 and 0.25 <= m.usage["cost"] <= 0.3
+
+
+# ---- replicas, settings and stores that are not as they should be
+
+
+def test_a_burst_of_failures_is_one_failure_of_a_replica():
+    pool = engine._Pool([(None, None), (None, None)])
+    now = time.monotonic()
+    assert pool.fail(0, now) and not any(pool.fail(0, now - 1) for _ in range(31))
+    assert pool.failed[0] == 1 and pool.rest[0] - now < 1.5
+    pool.well(0, now - 1)
+    assert pool.rest[0] > 0 and pool.pick(0) == 1
+    pool.well(0, time.monotonic())
+    assert pool.rest[0] == pool.failed[0] == 0 and pool.pick(0) == 0
+    assert pool.fail(1, time.monotonic(), 5.0, told=True) and 4 < pool.rest[1] - time.monotonic() <= 5
+
+
+def test_a_replica_that_was_busy_for_a_moment_is_used_again(server, mode):
+    start = time.monotonic()
+
+    def busy(h, b, n):
+        h.reply(429, problem("busy"), retry_after="1") if time.monotonic() - start < 0.5 else chat(h, "A")
+
+    urls = [server.url(mode("for_a_moment", busy)), server.url("slow_letter")]
+    m = ChatModel("m", base_url=urls, concurrency=16, store=False, timeout=60)
+    assert m.complete(prompts(250), progress=False)["status"].eq("ok").all()
+    assert sum(moment > start + 0.5 for moment in server.times(urls[0])) > 40
+
+
+def test_a_reason_that_quotes_the_prompt_drops_no_setting_for_others(server, mode):
+    def picky(h, b, n):
+        if "prompt 7" in h.prompt(b):
+            return h.reply(400, problem("cannot answer 'the seed of an unknown plant is not supported'"))
+        chat(h, "A")
+
+    m = model(server, mode("picky", picky), seed=3, concurrency=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        said = m.complete(prompts(20), progress=False)
+    assert said["status"].eq("error").sum() == 1 and said["dropped"].isna().all()
+    assert sum("seed" not in body for body in server.seen(m.base_url)) == 1 and not m._unsupported
+
+
+def test_a_plan_has_no_retries():
+    for work in (plan, requests):
+        with pytest.raises(TypeError, match="no argument 'retry'"):
+            work(people(1), SURVEY, ChatModel("m", base_url="http://127.0.0.1:9/v1", store=False), retry="refusal")
+
+
+def test_a_key_that_a_gateway_repeats_is_not_stored(server, mode, tmp_path):
+    secret = "secret-key-0123456789"
+    repeats = mode("repeats", lambda h, b, n: chat(h, f"You sent {h.headers['authorization']}"))
+    m = model(server, repeats, api_key=secret, store=tmp_path / "s.sqlite")
+    said = m.complete(prompts(2), progress=False)
+    m.close()
+    assert said["text"].eq("You sent Bearer ***").all()
+    assert all(secret.encode() not in path.read_bytes() for path in tmp_path.iterdir())
+
+
+def test_where_nobody_is_the_limit_is_not_what_ends_the_call():
+    m = ChatModel("m", base_url="http://127.0.0.1:9/v1", store=False, retries=0, max_requests=5, concurrency=16)
+    with pytest.raises(ChatError, match="cannot connect"):
+        m.complete(prompts(40), progress=False)
+    assert m.usage["sent"] == 0
+
+
+def test_a_damaged_row_is_named(server, tmp_path):
+    m = model(server, store=tmp_path / "s.sqlite")
+    keys = m.complete(prompts(3), progress=False)["request_key"]
+    m.close()
+    for column, value in (("reply", "{"), ("usage", "1, 2"), ("reply", "[]")):
+        with sqlite3.connect(tmp_path / "s.sqlite") as db:
+            db.execute(f"UPDATE replies SET {column} = ? WHERE request_key = ?", (value, keys[1]))
+        with pytest.raises(ValueError, match=rf"s\.sqlite: the stored row.*{keys[1]}.*delete that row"):
+            m.complete(prompts(3), progress=False)
+        m.close()
+
+
+def test_a_store_that_may_only_be_read(server, tmp_path, monkeypatch):
+    url, path = server.url("letter"), tmp_path / "s.sqlite"
+    ChatModel("m", base_url=url, store=path).complete(prompts(3), progress=False)
+    connect = sqlite3.connect
+
+    def read_only(name, *args, uri=False, **kwargs):
+        if uri:
+            return connect(name, *args, uri=True, **kwargs)
+        raise sqlite3.OperationalError("unable to open database file")
+
+    monkeypatch.setattr(sqlite3, "connect", read_only)
+    m = ChatModel("m", base_url=url, store=path)
+    assert m.complete(prompts(3), progress=False)["stored"].all()
+    with pytest.raises(OSError, match="read-only"):
+        m.complete(prompts(1, start=9), progress=False)
+
+
+def test_a_damaged_part_is_asked_for_again(server, tmp_path):
+    m, some = model(server, store=tmp_path / "s.sqlite"), people(6)
+    ask(some, SURVEY, m, out=tmp_path / "a", part=3, progress=False)
+    whole = read(tmp_path / "a", "answers")
+    part = sorted((tmp_path / "a").glob("*.parquet"))[1]
+    part.write_bytes(part.read_bytes()[:200])
+    ask(some, SURVEY, m, out=tmp_path / "a", part=3, progress=False)
+    pd.testing.assert_frame_equal(read(tmp_path / "a", "answers"), whole)

@@ -1022,3 +1022,16 @@ def test_a_template_that_does_more_than_to_insert_the_persona_is_filled_in_the_l
     model = Fake()
     ask(people(2, text=["ann", "bob"]), CHOICES, model, template=loud)
     assert ["ANN" in str(r.messages) for r in model.seen] == [True, False] and "BOB" in str(model.seen[1].messages)
+
+
+@pytest.mark.parametrize("text", [5, 3.5, b"bytes", ["a list"], True])
+def test_a_text_that_is_none_is_refused(text):
+    some = people(3).assign(text=pd.Series(["one", text, "three"], dtype=object))
+    with pytest.raises(TableError, match="OH-1-00001"):
+        ask(some, CHOICES, Fake())
+
+
+def test_pieces_of_many_orders_are_not_kept_for_ever():
+    study = _Study(people(6_000), Item("many", "Which?", list("abcdefgh")), Fake())
+    job = _Job(study)
+    assert len({json.loads(text)["messages"][-1]["content"] for text in _openings(job, range(6_000))}) > 5_000 and len(study.forms) <= 5_000
