@@ -78,7 +78,8 @@ def test_intervals_hold_what_was_planted(table):
     assert (table["kind"] == "order of options").equals(table["quantity"].str.startswith("kendall_tau"))
 
 
-WIDE = ("ratio of entropy", "between groups (eta squared)", "refusal rate of men", "invalid rate of men", "excess of the correlation distance")
+WIDE = (
+    "ratio of entropy", "between groups (eta squared)", "refusal rate of men", "invalid rate of men", "excess of the correlation distance")
 
 
 def test_the_words_of_the_how_to_are_those_of_the_table(table):
