@@ -79,12 +79,7 @@ def test_intervals_hold_what_was_planted(table):
 
 
 WIDE = (
-    "ratio of entropy",
-    "between groups (eta squared)",
-    "refusal rate of men",
-    "invalid rate of men",
-    "excess of the correlation distance",
-)
+    "ratio of entropy", "between groups (eta squared)", "refusal rate of men", "invalid rate of men", "excess of the correlation distance")
 
 
 def test_the_words_of_the_how_to_are_those_of_the_table(table):
