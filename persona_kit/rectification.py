@@ -51,7 +51,7 @@ class _Mean(NamedTuple):
     simulated: float
     effective: float
 
-
+# %% ../nbs/10b_rectification.ipynb #ba89767a
 _OWN = 20  # people that a stratum needs for a power of its own
 
 
@@ -105,7 +105,7 @@ def _among_people(s: _Side, p: _Parts, residual: np.ndarray, small: bool) -> np.
     pull = count + np.bincount(p.group, lack, k)[group] * lean
     return (pull * residual / (1 - np.minimum(lean * away, 0.5))) ** 2 / (1 - p.w)
 
-
+# %% ../nbs/10b_rectification.ipynb #469742be
 def _stratified(s: _Side, strata: tuple[np.ndarray, np.ndarray] | None, fold: np.ndarray, small: bool) -> tuple[_Mean, float]:
     "PPI++ of a mean over strata, and its degrees of freedom. Small: the variance for small samples."
     p = _parts(s, strata)
@@ -215,7 +215,7 @@ def rectify(human, simulated_on_humans, simulated_on_all, *, estimand: str = "me
         Groups of people for cross-fitting λ; 1 takes one λ from everybody, as published.
     ci : float
     interval : {"t", "normal"}
-        For small samples: residuals inflated by their leverage (HC3) and quantiles of t with n_eff − 1 degrees of freedom; or as published.
+        For small samples (HC3, quantiles of t with n_eff − 1 degrees of freedom); or as published.
     width : float, optional
         Width that the interval may have; a wider one is warned of.
     intercept : bool
@@ -236,8 +236,7 @@ def rectify(human, simulated_on_humans, simulated_on_all, *, estimand: str = "me
     Warns
     -----
     UserWarning
-        If people are fewer than 25 (counted as what their weights leave), or fewer than 5 tell an option from the others; if an interval is
-        wider than `width`.
+        If people are fewer than 25 (as their weights leave them), or fewer than 5 tell an option apart; if an interval is wider than `width`.
 
     References
     ----------
@@ -246,16 +245,14 @@ def rectify(human, simulated_on_humans, simulated_on_all, *, estimand: str = "me
     Zrnic, T., Candès, E. J. (2024). Cross-prediction-powered inference. PNAS 121, for the folds.
     """
     _check_call(estimand, interval, ci, x, x_all, strata)
-    n = len(human)
+    n, sides = len(human), (human, simulated_on_humans, simulated_on_all)
     if n < FEWEST:
         raise ValueError(f"{n} human answers carry no interval; at least {FEWEST} are needed, and humans_needed() says how many for a width")
     _warn_if_small(weights, n)
     if estimand in ("ols", "logit"):
-        rows = _regression(human, simulated_on_humans, simulated_on_all, x, x_all, weights, weights_all, estimand, _folds(n, folds, seed), intercept,
-                           interval == "t")
+        rows = _regression(*sides, x, x_all, weights, weights_all, estimand, _folds(n, folds, seed), intercept, interval == "t")
     else:
-        rows = _means(_columns(human, simulated_on_humans, simulated_on_all, estimand), weights, weights_all, strata, _folds(n, folds, seed), estimand,
-                      interval == "t")
+        rows = _means(_columns(*sides, estimand), weights, weights_all, strata, _folds(n, folds, seed), estimand, interval == "t")
     frame = _rectified_frame(rows, n, len(simulated_on_all), ci, interval, estimand)
     _warn_if_wide(frame, width, n)
     return frame
@@ -272,7 +269,7 @@ def _means(columns: dict, weights: Any, weights_all: Any, strata: Any, fold: np.
             warnings.warn(f"few people to tell shares from: {', '.join(few)} of {n}; their intervals may be too narrow", stacklevel=3)
     return [(term, *_stratified(_Side(y, f, every, w, w_all), parts, fold, small)) for term, (y, f, every) in columns.items()]
 
-
+# %% ../nbs/10b_rectification.ipynb #5726f4ef
 def _kish(w: np.ndarray) -> float:
     "How many people with equal weights these are worth."
     return float(w.sum() ** 2 / (w**2).sum()) if (w > 0).any() else 0.0
@@ -396,7 +393,7 @@ def _sandwich(theta: np.ndarray, x: np.ndarray, x_all: np.ndarray, s: _Side, lin
     inner = n / n_all * mean**2 * np.atleast_2d(np.cov(fit.all.T)) + np.atleast_2d(np.cov(centred.T))
     return np.diag(fit.inverse @ inner @ fit.inverse) / n
 
-
+# %% ../nbs/10b_rectification.ipynb #9133c663
 def _centred(fit: _Fit, power: np.ndarray, mean: float) -> np.ndarray:
     "Estimating functions of the people; powers that differ leave the mean of the model's in."
     return fit.human - power[:, None] * (fit.model - fit.all.mean(0) * bool(mean and (power != power[0]).any()))
@@ -415,7 +412,7 @@ def _small_sandwich(theta: np.ndarray, x: np.ndarray, x_all: np.ndarray, s: _Sid
     pulls = _centred(fit, power, mean) / (1 - np.minimum(leverage, 0.5))[:, None] @ mine / n
     return (pulls**2).sum(0) + mean**2 * np.diag(theirs @ np.atleast_2d(np.cov(fit.all.T)) @ theirs) / n_all
 
-
+# %% ../nbs/10b_rectification.ipynb #b9bf3dbc
 def _predictors(x: Any, name: str, intercept: bool) -> tuple[list, np.ndarray]:
     frame = x if isinstance(x, pd.DataFrame) else pd.DataFrame(np.asarray(x, dtype=float).reshape(len(x), -1))
     values = np.column_stack([_numbers(frame[c], f"{name}[{c!r}]") for c in frame])
