@@ -316,7 +316,7 @@ def _in_words(personas: pd.DataFrame, format: str, fixed: list[str]) -> pd.Serie
         return render(personas, format)
     texts = []
     for tier, rows in personas.groupby("tier", sort=False, observed=True):
-        names = [a.name for a in tier_attributes(tier) if a.name in rows]
+        names = [a.name for a in tier_attributes(str(tier)) if a.name in rows]
         last = [n for n in names if n == "narrative"]
         texts.append(render(rows, format, attributes=[*(n for n in names if n not in last), *(f for f in fixed if f not in names), *last]))
     return pd.concat(texts).reindex(personas.index)
