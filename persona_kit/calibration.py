@@ -283,7 +283,7 @@ def _warn_if_exploded(before: np.ndarray, after: np.ndarray, bounds: tuple[float
         warnings.warn(f"weights explode: the effective sample size falls from {ess[0]:,.0f} to {ess[1]:,.1f}, and one weight grows {most:,.0f}-fold; "
                       "give bounds=(0.2, 5), fewer targets, or more people", stacklevel=3)
     low, high = (0, 0) if bounds is None else _at_bounds(before, after, bounds)
-    if low + high > 0.1 * len(before):
+    if bounds is not None and low + high > 0.1 * len(before):
         warnings.warn(f"{low + high} of {len(before)} weights are at the bounds ({bounds[0]:g}, {bounds[1]:g}): {low} at the lower, {high} at the upper; the targets pull "
                       "hard on these people: wider bounds, fewer targets, or more people", stacklevel=3)
 

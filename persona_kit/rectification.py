@@ -74,8 +74,8 @@ class _Parts(NamedTuple):
 def _parts(s: _Side, strata: tuple[np.ndarray, np.ndarray] | None) -> _Parts:
     mine, theirs = (np.zeros(len(s.y), int), np.zeros(len(s.all), int)) if strata is None else strata
     size, n = np.bincount(theirs, s.w_all) / s.w_all.sum(), np.bincount(mine)
-    within = [w / np.bincount(code, w)[code] for code, w in ((mine, s.w), (theirs, s.w_all))]
-    return _Parts(mine, theirs, *within, size, np.where((n >= _OWN) | (len(n) == 1), np.arange(len(n)), len(n)))
+    within = lambda code, w: w / np.bincount(code, w)[code]
+    return _Parts(mine, theirs, within(mine, s.w), within(theirs, s.w_all), size, np.where((n >= _OWN) | (len(n) == 1), np.arange(len(n)), len(n)))
 
 # %% ../nbs/10b_rectification.ipynb #21bfb98f
 def _powers(s: _Side, p: _Parts, fold: np.ndarray) -> np.ndarray:
@@ -163,7 +163,7 @@ def _check_strata(strata: Any, w: np.ndarray, w_all: np.ndarray) -> tuple[np.nda
         if (some < least).any():
             raise ValueError(f"stratum {some.idxmin()!r}: of its {int((labels == some.idxmin()).sum())} rows among {side}, {int(some.min())} have a weight above 0 and at "
                              f"least {least} must ({int((some < least).sum())} such strata); merge strata, or leave these out on both sides")
-    return pd.Index(names).get_indexer(mine), pd.Index(names).get_indexer(theirs)
+    return pd.Categorical(mine, names).codes.astype(int), pd.Categorical(theirs, names).codes.astype(int)
 
 
 def _folds(n: int, folds: int, seed: int) -> np.ndarray:
