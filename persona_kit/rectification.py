@@ -51,7 +51,7 @@ class _Mean(NamedTuple):
     simulated: float
     effective: float
 
-
+# %% ../nbs/10b_rectification.ipynb #ba89767a
 _OWN = 20  # people that a stratum needs for a power of its own
 
 
@@ -70,12 +70,12 @@ class _Parts(NamedTuple):
     def mean_all(self, x: np.ndarray) -> np.ndarray:
         return np.bincount(self.theirs, self.w_all * x, len(self.size))
 
-# %% ../nbs/10b_rectification.ipynb #57c2f789
+
 def _parts(s: _Side, strata: tuple[np.ndarray, np.ndarray] | None) -> _Parts:
     mine, theirs = (np.zeros(len(s.y), int), np.zeros(len(s.all), int)) if strata is None else strata
     size, n = np.bincount(theirs, s.w_all) / s.w_all.sum(), np.bincount(mine)
-    own, others = (w / np.bincount(code, w)[code] for code, w in ((mine, s.w), (theirs, s.w_all)))
-    return _Parts(mine, theirs, own, others, size, np.where((n >= _OWN) | (len(n) == 1), np.arange(len(n)), len(n)))
+    within = lambda code, w: w / np.bincount(code, w)[code]
+    return _Parts(mine, theirs, within(mine, s.w), within(theirs, s.w_all), size, np.where((n >= _OWN) | (len(n) == 1), np.arange(len(n)), len(n)))
 
 # %% ../nbs/10b_rectification.ipynb #21bfb98f
 def _powers(s: _Side, p: _Parts, fold: np.ndarray) -> np.ndarray:
@@ -105,7 +105,7 @@ def _among_people(s: _Side, p: _Parts, residual: np.ndarray, small: bool) -> np.
     pull = count + np.bincount(p.group, lack, k)[group] * lean
     return (pull * residual / (1 - np.minimum(lean * away, 0.5))) ** 2 / (1 - p.w)
 
-# %% ../nbs/10b_rectification.ipynb #4e0f8cd8
+# %% ../nbs/10b_rectification.ipynb #469742be
 def _stratified(s: _Side, strata: tuple[np.ndarray, np.ndarray] | None, fold: np.ndarray, small: bool) -> tuple[_Mean, float]:
     "PPI++ of a mean over strata, and its degrees of freedom. Small: the variance for small samples."
     p = _parts(s, strata)
@@ -163,9 +163,9 @@ def _check_strata(strata: Any, w: np.ndarray, w_all: np.ndarray) -> tuple[np.nda
         if (some < least).any():
             raise ValueError(f"stratum {some.idxmin()!r}: of its {int((labels == some.idxmin()).sum())} rows among {side}, {int(some.min())} have a weight above 0 and at "
                              f"least {least} must ({int((some < least).sum())} such strata); merge strata, or leave these out on both sides")
-    return pd.Index(names).get_indexer(pd.Index(mine)), pd.Index(names).get_indexer(pd.Index(theirs))
+    return pd.Categorical(mine, names).codes.astype(int), pd.Categorical(theirs, names).codes.astype(int)
 
-# %% ../nbs/10b_rectification.ipynb #84ee879f
+
 def _folds(n: int, folds: int, seed: int) -> np.ndarray:
     if isinstance(folds, bool) or not isinstance(folds, (int, np.integer)) or not 1 <= folds <= n:
         raise ValueError(f"folds must be a whole number from 1 to the {n} people, got {folds!r}")
@@ -213,10 +213,11 @@ def rectify(human, simulated_on_humans, simulated_on_all, *, estimand: str = "me
         Stratum of each of the n and of each of the N, for means and shares. The strata count as they do among all.
     folds : int
         Groups of people for cross-fitting λ; 1 takes one λ from everybody, as published.
-    ci, width : float; width is optional
-        Level of the interval, and the width that it may have; a wider one is warned of.
+    ci : float
     interval : {"t", "normal"}
-        For small samples: residuals inflated by their leverage (HC3) and quantiles of t with n_eff − 1 degrees of freedom; or as published.
+        For small samples (HC3, quantiles of t with n_eff − 1 degrees of freedom); or as published.
+    width : float, optional
+        Width that the interval may have; a wider one is warned of.
     intercept : bool
         Whether regressions get one.
     seed : int
@@ -235,7 +236,7 @@ def rectify(human, simulated_on_humans, simulated_on_all, *, estimand: str = "me
     Warns
     -----
     UserWarning
-        If people (as their weights leave them) are fewer than 25, fewer than 5 tell options apart, or an interval is wider than `width`.
+        If people are fewer than 25 (as their weights leave them), or fewer than 5 tell an option apart; if an interval is wider than `width`.
 
     References
     ----------
@@ -244,16 +245,14 @@ def rectify(human, simulated_on_humans, simulated_on_all, *, estimand: str = "me
     Zrnic, T., Candès, E. J. (2024). Cross-prediction-powered inference. PNAS 121, for the folds.
     """
     _check_call(estimand, interval, ci, x, x_all, strata)
-    n = len(human)
+    n, sides = len(human), (human, simulated_on_humans, simulated_on_all)
     if n < FEWEST:
         raise ValueError(f"{n} human answers carry no interval; at least {FEWEST} are needed, and humans_needed() says how many for a width")
     _warn_if_small(weights, n)
     if estimand in ("ols", "logit"):
-        rows = _regression(human, simulated_on_humans, simulated_on_all, x, x_all, weights, weights_all, estimand, _folds(n, folds, seed), intercept,
-                           interval == "t")
+        rows = _regression(*sides, x, x_all, weights, weights_all, estimand, _folds(n, folds, seed), intercept, interval == "t")
     else:
-        answers = _columns(human, simulated_on_humans, simulated_on_all, estimand)
-        rows = _means(answers, weights, weights_all, strata, _folds(n, folds, seed), estimand, interval == "t")
+        rows = _means(_columns(*sides, estimand), weights, weights_all, strata, _folds(n, folds, seed), estimand, interval == "t")
     frame = _rectified_frame(rows, n, len(simulated_on_all), ci, interval, estimand)
     _warn_if_wide(frame, width, n)
     return frame
@@ -270,7 +269,7 @@ def _means(columns: dict, weights: Any, weights_all: Any, strata: Any, fold: np.
             warnings.warn(f"few people to tell shares from: {', '.join(few)} of {n}; their intervals may be too narrow", stacklevel=3)
     return [(term, *_stratified(_Side(y, f, every, w, w_all), parts, fold, small)) for term, (y, f, every) in columns.items()]
 
-
+# %% ../nbs/10b_rectification.ipynb #5726f4ef
 def _kish(w: np.ndarray) -> float:
     "How many people with equal weights these are worth."
     return float(w.sum() ** 2 / (w**2).sum()) if (w > 0).any() else 0.0
@@ -394,7 +393,7 @@ def _sandwich(theta: np.ndarray, x: np.ndarray, x_all: np.ndarray, s: _Side, lin
     inner = n / n_all * mean**2 * np.atleast_2d(np.cov(fit.all.T)) + np.atleast_2d(np.cov(centred.T))
     return np.diag(fit.inverse @ inner @ fit.inverse) / n
 
-
+# %% ../nbs/10b_rectification.ipynb #9133c663
 def _centred(fit: _Fit, power: np.ndarray, mean: float) -> np.ndarray:
     "Estimating functions of the people; powers that differ leave the mean of the model's in."
     return fit.human - power[:, None] * (fit.model - fit.all.mean(0) * bool(mean and (power != power[0]).any()))
@@ -413,7 +412,7 @@ def _small_sandwich(theta: np.ndarray, x: np.ndarray, x_all: np.ndarray, s: _Sid
     pulls = _centred(fit, power, mean) / (1 - np.minimum(leverage, 0.5))[:, None] @ mine / n
     return (pulls**2).sum(0) + mean**2 * np.diag(theirs @ np.atleast_2d(np.cov(fit.all.T)) @ theirs) / n_all
 
-# %% ../nbs/10b_rectification.ipynb #3d5b3162
+# %% ../nbs/10b_rectification.ipynb #b9bf3dbc
 def _predictors(x: Any, name: str, intercept: bool) -> tuple[list, np.ndarray]:
     frame = x if isinstance(x, pd.DataFrame) else pd.DataFrame(np.asarray(x, dtype=float).reshape(len(x), -1))
     values = np.column_stack([_numbers(frame[c], f"{name}[{c!r}]") for c in frame])
@@ -518,7 +517,7 @@ def humans_needed(width: float, *, share: float | None = None, sd: float | None 
     return pd.DataFrame([("people alone", *[int(np.ceil(1 / limit))] * 3, np.nan), ("rectified", *need, rho[0])],
                         columns=["estimate", "humans", "low", "high", "correlation"])
 
-# %% ../nbs/10b_rectification.ipynb #251a9b36
+
 def _needed(limit: float, rho: float, n_simulated: float) -> int:
     gap = lambda n: (1 - rho**2 / (1 + n / n_simulated)) / n - limit
     return int(np.ceil(optimize.brentq(gap, 1e-9, 2 / limit) - 1e-9))

