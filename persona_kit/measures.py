@@ -945,14 +945,26 @@ def conditioning_gain(conditioned: pd.DataFrame, unconditioned: pd.DataFrame, hu
     if (index < 0).any():
         raise ValueError(f"unconditioned: no answers to item {tally.groups['item_id'].iloc[int(np.argmax(index < 0))]!r}")
     keys, place, rows = _level_rows(tally.groups, table, level)
+    found = _both_sides(((conditioned, frame, tally), (unconditioned, bare, plain)), index, human, table, (measure, items), (place, len(rows)),
+                        (ci, n_boot, seed))
+    points, low, high, noise, n_items = found
+    frame = rows.assign(measure=measure, alignment=points[0], unconditioned=points[1], gain=points[0] - points[1], low=low, high=high,
+                        noise=noise[0] - noise[1], n_items=n_items)
+    return frame[[*keys, "measure", "alignment", "unconditioned", "gain", "low", "high", "noise", "n_items"]]
+
+# %% ../nbs/07b_measures.ipynb #8e7f6658
+def _both_sides(given, index, human, table, scored, placed, how) -> tuple:
+    "Scores with and without personas on each row of the table, the ends of their difference, the noise of both, and items on each."
+    (conditioned, frame, tally), (unconditioned, bare, plain) = given
+    (measure, items), (place, n_rows), (ci, n_boot, seed) = scored, placed, how
     theirs = _human_grid(human, tally.groups, table)[0]
     sides = [_checked(_grid(f, t.groups, table, n)[0], t.groups, table, n) for f, t, n in ((frame, tally, "simulated"), (bare, plain, "unconditioned"))]
     draws = [(t, _draws(a, t, n_boot, s)) for a, t, s in ((conditioned, tally, seed), (unconditioned, plain, seed + 1))]
-    points, sums, count = np.zeros((2, len(rows))), np.zeros((2, len(rows), n_boot)), np.zeros((2, len(rows), n_boot + 1))
+    points, sums, count = np.zeros((2, n_rows)), np.zeros((2, n_rows, n_boot)), np.zeros((2, n_rows, n_boot + 1))
     sizes, names = _rules(tally.groups, table, measure, items)
     freedom = [_freedom_of(*d, np.arange(len(d[0].groups)), len(d[0].groups)) for d in draws]
-    tests = np.maximum(np.bincount(place, sizes * (sizes - 1), len(rows)), 2)[place]      # pairs of options on both sides
-    ranks, courses = np.zeros((2, len(rows))), np.zeros((2, 2, len(rows), len(_DISTANCES)))
+    tests = np.maximum(np.bincount(place, sizes * (sizes - 1), n_rows), 2)[place]      # pairs of options on both sides
+    ranks, courses = np.zeros((2, n_rows)), np.zeros((2, 2, n_rows, len(_DISTANCES)))
     for some, name, shares, again in _both_shares(sides, draws, index, sizes, names):
         human_of = theirs[some, : shares[0].shape[1]]
         point = np.array([_score(s[..., None], human_of, name)[:, 0] for s in shares])
@@ -971,12 +983,10 @@ def conditioning_gain(conditioned: pd.DataFrame, unconditioned: pd.DataFrame, hu
         if measure == "kendall_tau":
             low, high = ranks / count[0, :, 0]
         else:
-            of_rows = [_freedom_of(*draws[0], place, len(rows)), np.bincount(place, freedom[1][index], len(rows))]
+            of_rows = [_freedom_of(*draws[0], place, n_rows), np.bincount(place, freedom[1][index], n_rows)]
             scores = [np.column_stack([p, m]) for p, m in zip(points, means, strict=True)]
             low, high = _difference_ends(scores, list(courses / count[0, :, :1]), of_rows, ci)
-    frame = rows.assign(measure=measure, alignment=points[0], unconditioned=points[1], gain=points[0] - points[1], low=low, high=high,
-                        noise=noise[0] - noise[1], n_items=count[0, :, 0].astype(int))
-    return frame[[*keys, "measure", "alignment", "unconditioned", "gain", "low", "high", "noise", "n_items"]]
+    return points, low, high, noise, count[0, :, 0].astype(int)
 
 # %% ../nbs/07b_measures.ipynb #e4bce8be
 def _both_shares(sides: list, draws: list, index: np.ndarray, sizes: np.ndarray, names: np.ndarray):
