@@ -48,7 +48,9 @@ def _people(answers: pd.DataFrame | None, personas: pd.DataFrame | None) -> dict
     weighted = next((f for f in both if "weight" in f and f["weight"].notna().any()), None)
     return {"personas": int(first["persona_id"].nunique()),
             "personas by tier": None if tiers is None else ", ".join(f"{t} {n}" for t, n in tiers.items()),
-            "weights": None if weighted is None else _weights(weighted.drop_duplicates("persona_id")["weight"])}
+            "weights": None if weighted is None else _weights(weighted.drop_duplicates("persona_id")["weight"])} | (
+            {} if personas is None or "status" not in personas else
+            {"personas by status": ", ".join(f"{s} {k}" for s, k in personas["status"].value_counts().items())})
 
 # %% ../nbs/11b_reporting.ipynb #d15d0002
 def _weights(weight: pd.Series) -> str:
@@ -182,7 +184,7 @@ def _sheet(folder: Path, manifest: dict) -> list[tuple[str, str, Any]]:
         "how it was asked": how or {"settings": None},
         "other parameters": others,
         "seeds": dict(manifest.get("seeds") or {"seed": None}),
-        "people": _people(answers, _frames(folder, "personas*.parquet", ("persona_id", "tier", "weight"))),
+        "people": _people(answers, _frames(folder, "personas*.parquet", ("persona_id", "tier", "weight", "status"))),
         "replies": _replies(answers) | _split(answers) | _dates(manifest),
         "cost": _money(manifest),
         "what the figures describe": {"the figures describe": _described(manifest, answers)},
@@ -249,6 +251,10 @@ def _about_people(sheet: _Sheet) -> str:
         ("personas", "number of personas"), ("personas by tier", "tiers"), ("weights", ""))}
     said = {item: _fact(sheet, "replies", item, what) for item, what in (
         ("items", "number of items"), ("answers", "number of answers"), ("valid answers", ""), ("refusals", ""), ("invalid replies", ""), ("other replies", ""))}
+    if sheet.get(("replies", "answers")) is None and sheet.get(("people", "personas")) is not None:
+        state = sheet.get(("people", "personas by status"))
+        return (f"There were {people['personas']} personas (by tier: {people['personas by tier']}; weights: {people['weights']}"
+                f"{f'; by status: {state}' if state else ''}). No answers were recorded.")
     return (f"There were {people['personas']} personas (by tier: {people['personas by tier']}; weights: {people['weights']}), who were put "
             f"{said['items']} item{'' if said['items'] == '1' else 's'} ({_listed(sheet, 'how it was asked') or '[settings: not recorded]'}). "
             f"Answers: {said['answers']}; valid {said['valid answers']}, refusals {said['refusals']}, invalid {said['invalid replies']}; "

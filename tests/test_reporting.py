@@ -192,3 +192,10 @@ def test_prices_that_are_none_are_refused_before_anything_starts(tmp_path, price
     with pytest.raises(ValueError, match="must be two numbers of at least 0"):
         run(notebook(tmp_path / "one.ipynb", "1"), out=tmp_path / "runs", progress=False, prices=prices)
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_that_only_wrote_personas(tmp_path):
+    people = {"persona_id": ["a", "b"], "tier": ["meta"] * 2, "weight": [1.0, 1.0], "status": ["ok", "invalid"]}
+    said = facts(folder(tmp_path, personas_meta=people))
+    assert said["personas by status"] == "ok 1, invalid 1" and said["answers"] == "not recorded"
+    assert "by status: ok 1, invalid 1). No answers were recorded." in methods_paragraph(tmp_path)
