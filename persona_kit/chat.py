@@ -301,19 +301,25 @@ def _connect(path: str) -> sqlite3.Connection:
     with _explained(path):
         if path != ":memory:":
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-        db = sqlite3.connect(path, timeout=0.1, isolation_level=None, check_same_thread=False)
         try:
-            _patiently(db, "PRAGMA journal_mode=WAL")
-            _patiently(db, "PRAGMA synchronous=NORMAL")
-            _patiently(db, _TABLE)
-            db.execute(f"SELECT {', '.join(_COLUMNS)} FROM replies LIMIT 1")
-            db.execute("PRAGMA busy_timeout=5")  # milliseconds; who waits longer does so elsewhere
-        except BaseException as e:
-            db.close()
-            if isinstance(e, sqlite3.OperationalError) and re.search("unable to open|readonly", str(e)) and Path(path).is_file():
+            return _prepared(sqlite3.connect(path, timeout=0.1, isolation_level=None, check_same_thread=False))
+        except sqlite3.OperationalError as e:
+            if re.search("unable to open|readonly", str(e)) and Path(path).is_file():
                 return _only_read(path)
             raise
+
+
+def _prepared(db: sqlite3.Connection) -> sqlite3.Connection:
+    try:
+        _patiently(db, "PRAGMA journal_mode=WAL")
+        _patiently(db, "PRAGMA synchronous=NORMAL")
+        _patiently(db, _TABLE)
+        db.execute(f"SELECT {', '.join(_COLUMNS)} FROM replies LIMIT 1")
+        db.execute("PRAGMA busy_timeout=5")  # milliseconds; who waits longer does so elsewhere
         return db
+    except BaseException:
+        db.close()
+        raise
 
 
 def _only_read(path: str) -> sqlite3.Connection:
