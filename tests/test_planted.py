@@ -78,12 +78,12 @@ def test_intervals_hold_what_was_planted(table):
     assert (table["kind"] == "order of options").equals(table["quantity"].str.startswith("kendall_tau"))
 
 
-WIDE = (
-    "ratio of entropy", "between groups (eta squared)", "refusal rate of men", "invalid rate of men", "excess of the correlation distance")
+WIDE = ("ratio of entropy", "excess of the correlation distance")
 
 
 def test_the_words_of_the_how_to_are_those_of_the_table(table):
     beside = SCRIPT.parent.parent / "nbs" / "howto" / "can_the_measures_be_trusted.ipynb"
     numbers = table.loc[table["kind"] == "number", "coverage"]
     inside, below = numbers.between(0.93, 0.97).sum(), (numbers < 0.93).sum()
-    assert below == 0 and f"{inside} of {len(numbers)} numbers lie in the band, none below it" in beside.read_text(encoding="utf-8")
+    said = f"{inside} of {len(numbers)} numbers lie in the band, {below} below it and {len(numbers) - inside - below} above"
+    assert said in beside.read_text(encoding="utf-8")
