@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import errno
+import asyncio
 import json
 import lzma
 import math
@@ -142,6 +143,7 @@ def waits(monkeypatch):
 
     async def pause(call, seconds):
         noted.append(seconds)
+        await asyncio.sleep(0)  # others have their turn
 
     monkeypatch.setattr(chat._Call, "pause", pause)
     return noted

@@ -1,5 +1,6 @@
 """What counts against a limit, what waits, what is found in time, and what is said about it."""
 
+import asyncio
 import json
 import os
 import sqlite3
@@ -45,6 +46,7 @@ def waits(monkeypatch):
 
     async def pause(call, seconds):
         noted.append(seconds)
+        await asyncio.sleep(0)  # others have their turn
 
     monkeypatch.setattr(engine._Call, "pause", pause)
     return noted
