@@ -70,7 +70,7 @@ notebooks: dev
 		&& echo 'notebooks: pass'
 
 pytest: dev
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 lab: venv
 	@$(BIN)/jupyter lab --notebook-dir=nbs
