@@ -113,7 +113,7 @@ def _text_key(text: str) -> str:
 
 
 def _number(value: Any, kind: type) -> Any:
-    return None if value is None else kind(value)
+    return None if value is None else kind(value) + 0  # -0.0 is 0.0
 
 # %% ../nbs/03_chat.ipynb #84f0f0d3
 _SETTINGS = ("max_tokens", "temperature", "top_p", "seed")
@@ -186,14 +186,17 @@ def _all_packed(rows: Sequence[Sequence], columns: tuple[str, ...] = _COLUMNS) -
     "Rows of the store as dicts. The JSON of a column is read in one go, which takes a third of the time."
     values = list(zip(*rows, strict=True))
     read = [_objects(some) if c in _JSON else some for c, some in zip(columns, values, strict=False)]
-    return [dict(zip(columns, row, strict=True)) for row in zip(*read, strict=True)]
+    return [dict(zip(columns, row)) for row in zip(*read, strict=True)]  # noqa: B905 (a third of the time again)
 
 
 def _objects(texts: Sequence[str]) -> list[dict]:
-    found = json.loads(f"[{','.join(texts)}]")
-    if len(found) != len(texts) or not all(type(one) is dict for one in found):
+    "What the texts say, read once where many say the same; nobody changes it."
+    known = dict.fromkeys(texts)
+    found = json.loads(f"[{','.join(known)}]")
+    if len(found) != len(known) or not all(type(one) is dict for one in found):
         raise ValueError("no JSON object")
-    return found
+    read = dict(zip(known, found, strict=True))
+    return [read[text] for text in texts]
 
 
 def _readable(store: "_Database", rows: list[tuple], columns: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -365,7 +368,8 @@ def _get_now(store: _Database, keys: list[str], columns: tuple[str, ...]) -> dic
         names = columns if table == "replies" else (*columns, "attempt")
         for i in range(0, len(keys), 500):
             part = keys[i : i + 500]
-            query = f"SELECT {', '.join(names)} FROM {table} WHERE request_key IN ({','.join('?' * len(part))})"
+            wanted = f"WITH wanted(k) AS (VALUES {','.join(['(?)'] * len(part))})"  # takes three quarters of the time of IN (…)
+            query = f"{wanted} SELECT {', '.join(names)} FROM wanted CROSS JOIN {table} ON request_key = k"
             rows = _rows_now(store, query + (" ORDER BY attempt" if table == "retries" else ""), part)
             found.update(zip((row[0] for row in rows), _readable(store, rows, names), strict=True))
     return found
@@ -1650,21 +1654,35 @@ def _say_that_it_is_a_copy(store: ReplyStore) -> None:
 
 # %% ../nbs/03_chat.ipynb #b1e2da2f
 def _rescue(call: _Call) -> None:
-    "What came and could not be stored is put into a file beside the store."
+    "What came and could not be stored is put into a file beside the store, or where there is room."
     if not call.unstored:
         return
     store, lines = call.model.store, list(call.unstored.values())
-    try:
+    with contextlib.suppress(OSError, ValueError):
         call.written += _put_now(store, lines)
         return
-    except (OSError, ValueError):
-        path = Path(f"{store.path}.unstored-{os.getpid()}.jsonl")
-    with contextlib.suppress(OSError):
+    beside = Path(f"{store.path}.unstored-{os.getpid()}.jsonl")
+    text = "".join(_canonical(_packed(values) | ({"attempt": attempt} if attempt else {})) + "\n" for attempt, *values in lines)
+    for path in (beside, Path(tempfile.gettempdir(), beside.name)):
+        if _added(path, text):
+            what = f"that could not be stored are in {path}; when the store can be written again, its load() takes them in"
+            break
+    else:
+        what = f"could be stored nowhere, neither in {beside.parent} nor in {tempfile.gettempdir()}; the same call asks for them again"
+    warnings.warn(f"{len(lines)} replies {what}", stacklevel=2)
+
+
+def _added(path: Path, text: str) -> bool:
+    "Put a text at the end of a file, whole or not at all."
+    size = path.stat().st_size if path.exists() else None
+    try:
         with path.open("a", encoding="utf-8") as file:
-            for attempt, *values in lines:
-                row = _packed(values) | ({"attempt": attempt} if attempt else {})
-                file.write(_canonical(row) + "\n")
-        warnings.warn(f"{len(lines)} replies that could not be stored are in {path}; when the store can be written again, its load() takes them in", stacklevel=2)
+            file.write(text)
+    except OSError:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True) if size is None else os.truncate(path, size)
+        return False
+    return True
 
 # %% ../nbs/03_chat.ipynb #3a8a82cc
 def _expected(resolved: dict) -> tuple[int, int]:

@@ -28,7 +28,7 @@ from persona_kit.replies import (
     LETTERS, _bare, _json_text, option_probabilities, parse_choice, parse_distribution, parse_multiple, parse_number, parse_text,
 )
 from .surveys import KINDS, Item, Survey, accepts, answer_text, presidential_election, rounds
-from .tables import TableError, check, row_seeds, row_uniforms, write
+from .tables import TableError, _hashed, _key_texts, check, row_seeds, row_uniforms, write
 from .templates import Template, read_template
 
 # %% ../nbs/06_simulation.ipynb #cc028e46
@@ -261,6 +261,7 @@ class _Study:
         self.per_person = len(self.survey) * self.draws
         self.plain = type(self.template) is Template and not self.sequential  # a persona's text is inserted, and nothing else done with it
         self.forms: dict[tuple[str, tuple[str, ...], int], Any] = {}
+        self.readings: dict[tuple, dict[str, Any]] = {}
         self.seats = asyncio.Semaphore(model.concurrency)
         self.coding: _Call | None = None
 
@@ -366,8 +367,9 @@ class _Job:
         self.statuses = personas["status"].tolist() if "status" in personas else ["ok"] * len(ids)
         self.rows = [(p, item, d) for p in range(len(ids)) for item in self.items for d in range(study.draws)]
         self.keys = ([ids[p] for p, _, _ in self.rows], [item.item_id for _, item, _ in self.rows], [d for _, _, d in self.rows])
-        self.orders = self._orders()
-        self.seeds = (row_seeds(study.seed, *self.keys) & np.uint64(0x7FFFFFFF)).tolist() if self.rows else []
+        numbered = _key_texts(study.seed, *self.keys)
+        self.orders = self._orders(numbered)
+        self.seeds = (_hashed(numbered) & np.uint64(0x7FFFFFFF)).tolist() if self.rows else []
         shares = study.mode in ("probability", "distribution")
         self.drawn = row_uniforms(study.seed, *self.keys, "draw").tolist() if self.rows and shares else [0.0] * len(self.rows)
         self.remembers = study.sequential or len(study.waves) > 1
@@ -377,11 +379,11 @@ class _Job:
         self.thoughts: dict[int, str] = {}
         self.said: dict[int, tuple] = {}
 
-    def _orders(self) -> list[tuple[str, ...]]:
+    def _orders(self, numbered: list[bytes]) -> list[tuple[str, ...]]:
         orders = [item.shown for _, item, _ in self.rows]
         if not self.study.shuffle or not self.rows:
             return orders
-        numbers = row_seeds(self.study.seed, *self.keys, "order").reshape(len(self.texts), len(self.items), self.study.draws)
+        numbers = _hashed(numbered, "order").reshape(len(self.texts), len(self.items), self.study.draws)
         for k, item in enumerate(self.items):
             places = np.arange(len(self.rows)).reshape(numbers.shape)[:, k].ravel().tolist()
             for i, order in zip(places, _arranged(item, numbers[:, k].ravel()), strict=True):
@@ -854,17 +856,20 @@ def _check_items(survey: Survey, mode: str) -> None:
 # %% ../nbs/06_simulation.ipynb #46e25778
 def _check_texts(personas: pd.DataFrame) -> None:
     "Those who would have to be rendered and cannot be are known before anybody is asked."
-    ok = personas["status"].eq("ok") if "status" in personas else pd.Series(True, index=personas.index)
-    texts = personas["text"] if "text" in personas else pd.Series("", index=personas.index)
-    strange = np.array([not isinstance(t, str) for t in texts], dtype=bool) & texts.notna().to_numpy() & ok.to_numpy()
-    if strange.any():
-        person = personas[strange].iloc[0]
-        raise TableError(f"personas: text must be words; that of {person['persona_id']!r} is {person['text']!r:.60} ({int(strange.sum())} such row(s))")
-    bare = personas[(ok & personas["text"].isna() if "text" in personas else ok).to_numpy()]
-    for tier in bare["tier"].unique():
-        some = bare[bare["tier"].eq(tier).to_numpy()]
-        known = [a.name for a in tier_attributes(tier) if a.name in bare]
-        render(some[some[known].isna().all(axis=1).to_numpy()])
+    bare = personas["status"].eq("ok").to_numpy(bool, copy=True) if "status" in personas else np.ones(len(personas), bool)
+    if "text" in personas:
+        missing = personas["text"].isna().to_numpy()
+        strange = np.array([not isinstance(t, str) for t in personas["text"]], dtype=bool) & ~missing & bare
+        if strange.any():
+            person = personas[strange].iloc[0]
+            raise TableError(f"personas: text must be words; that of {person['persona_id']!r} is {person['text']!r:.60} ({int(strange.sum())} such row(s))")
+        bare &= missing
+    for tier in personas.loc[bare, "tier"].unique():
+        nothing = bare & personas["tier"].eq(tier).to_numpy()
+        for name in (a.name for a in tier_attributes(tier) if a.name in personas):
+            nothing &= personas[name].isna().to_numpy()
+        if nothing.any():
+            render(personas[nothing])
 
 # %% ../nbs/06_simulation.ipynb #633aa32b
 def _with_text(personas: pd.DataFrame) -> pd.DataFrame:
@@ -907,12 +912,14 @@ def _marks(study: _Study) -> dict[str, Any]:
 
 def _typed(columns: dict[str, Any], carried: list[str], n: int, extra: Sequence[str] = ()) -> pd.DataFrame:
     names = [*_COLUMNS, *extra, *(c for c in ("state", "weight") if c in carried)]
-    frame = pd.DataFrame({"generator": None, **columns}, columns=names, index=range(n))
     words = ("item_id", "option", "status", "reason", "simulator", "mode", "request_key", *(c for c in ("context", "template") if c in extra))
     kinds = dict.fromkeys(words, "str") | {"prompt_tokens": "Int64", "completion_tokens": "Int64", "missing_mass": "float64", "draw": "int64"}
     kinds |= {"generator": "str"} if "generator" not in carried else {}
     kinds |= {name: kind for name, kind in (("value", "float64"), ("wording", "int64"), ("codings", "object")) if name in extra}
-    return check(frame.astype(kinds | dict.fromkeys(("probabilities", "order"), "object")), "answers")
+    kinds |= dict.fromkeys(("probabilities", "order"), "object")
+    index = pd.RangeIndex(n)
+    series = {name: pd.Series(columns.get(name), index=index, dtype=kinds.get(name)) for name in names}
+    return check(pd.DataFrame(series, columns=names), "answers")
 
 # %% ../nbs/06_simulation.ipynb #548f8ec0
 def _take(job: _Job, i: int, row: dict, before: Sequence[dict] = (), codes: Sequence[dict] = ()) -> None:
@@ -922,9 +929,11 @@ def _take(job: _Job, i: int, row: dict, before: Sequence[dict] = (), codes: Sequ
     answer = _read(job, i, reply)
     if codes:
         answer = _with_codes(job, i, answer, codes)
-    said = answer.get
-    tokens = [_total([row["usage"].get(name), *[r["usage"].get(name) for r in (*before, *codes)]]) if before or codes else row["usage"].get(name)
-              for name in ("prompt_tokens", "completion_tokens")]
+    said, used = answer.get, row["usage"].get
+    tokens = used("prompt_tokens"), used("completion_tokens")
+    if before or codes:
+        others = [r["usage"].get for r in (*before, *codes)]
+        tokens = tuple(_total([mine, *[other(name) for other in others]]) for mine, name in zip(tokens, ("prompt_tokens", "completion_tokens"), strict=True))
     job.said[i] = (said("option"), said("probabilities"), said("missing_mass"), list(job.orders[i]), answer["status"], reply["text"],
                    job.thoughts.get(i, said("reason")), *tokens, row["request_key"], said("value"), said("codings"))
     if not job.remembers:
@@ -951,6 +960,19 @@ def _total(tokens: Sequence[int | None]) -> int | None:
 
 # %% ../nbs/06_simulation.ipynb #20c44e8f
 def _read(job: _Job, i: int, reply: dict) -> dict[str, Any]:
+    "As `_reading`; the same letter to the same question is read once."
+    study, text = job.study, reply["text"]
+    if study.mode != "choice" or len(text or "") > 20:
+        return _reading(job, i, reply)
+    key = (job.rows[i][1].item_id, job.orders[i], reply["status"], text, reply.get("reason"))
+    if (found := study.readings.get(key)) is None:
+        if len(study.readings) >= 5_000:
+            study.readings.clear()
+        found = study.readings[key] = _reading(job, i, reply)
+    return found
+
+
+def _reading(job: _Job, i: int, reply: dict) -> dict[str, Any]:
     "Status, and what an answer has: the answer itself, its text, how it is remembered; probabilities; a reason."
     item, order, study = job.rows[i][1], job.orders[i], job.study
     if reply["status"] not in ("ok", "truncated"):

@@ -93,7 +93,7 @@ def _check_key(frame: pd.DataFrame, table: str) -> None:
 def _check_values(frame: pd.DataFrame, table: str) -> None:
     if "weight" in frame:
         weight = pd.to_numeric(frame["weight"], errors="coerce").to_numpy(float)
-        text = np.array([isinstance(w, str) for w in frame["weight"]], dtype=bool)
+        text = np.array([isinstance(w, str) for w in frame["weight"]], dtype=bool) if frame["weight"].dtype.kind not in "iuf" else False
         bad = ~(np.isfinite(weight) & (weight >= 0)) | text
         if bad.any():
             row = int(np.argmax(bad))
@@ -258,6 +258,11 @@ def row_seeds(seed: int, *keys) -> np.ndarray:
     ndarray of uint64, shape (n,)
         n is the length of the longest key, 1 if all are scalars, 0 if there are no rows.
     """
+    return _hashed(_key_texts(seed, *keys))
+
+
+def _key_texts(seed: int, *keys) -> list[bytes]:
+    "Seed and keys of each row in one text; another key may be set behind."
     columns = [[str(k)] if isinstance(k, str) or not hasattr(k, "__len__") else list(map(str, k)) for k in keys]
     n = max((len(c) for c in columns), default=1)
     n = 0 if n == 1 and any(len(c) == 0 for c in columns) else n
@@ -265,8 +270,13 @@ def row_seeds(seed: int, *keys) -> np.ndarray:
     if wrong:
         raise ValueError(f"keys differ in length: {n} and {wrong[0]}")
     columns = [[str(seed)] * n, *(c * n if len(c) == 1 else c for c in columns)]
-    rows = [row.encode("utf-8", "surrogatepass") for row in map("\x1f".join, zip(*columns, strict=True))]
-    return np.frombuffer(b"".join([hashlib.blake2b(row, digest_size=8).digest() for row in rows]), dtype="<u8").astype(np.uint64)
+    return [row.encode("utf-8", "surrogatepass") for row in map("\x1f".join, zip(*columns, strict=True))]
+
+
+def _hashed(rows: list[bytes], key: str = "") -> np.ndarray:
+    "A number per row, after one more key for all."
+    behind = f"\x1f{key}".encode() if key else b""
+    return np.frombuffer(b"".join([hashlib.blake2b(row + behind, digest_size=8).digest() for row in rows]), dtype="<u8").astype(np.uint64)
 
 # %% ../nbs/00_tables.ipynb #51aec5db
 def row_uniforms(seed: int, *keys) -> np.ndarray:

@@ -1,6 +1,8 @@
 """What counts against a limit, what waits, what is found in time, and what is said about it."""
 
 import asyncio
+import errno
+import io
 import json
 import os
 import sqlite3
@@ -11,6 +13,7 @@ import time
 import warnings
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -324,6 +327,39 @@ def test_a_store_that_stays_locked_is_named_and_nothing_is_lost(server, tmp_path
     (rescued,) = tmp_path.glob("*.jsonl")
     assert m.store.load(rescued) == 4 and len(m.store) == 5
     assert m.complete(prompts(20))["stored"].sum() == 4
+
+
+@pytest.mark.parametrize("room", ["elsewhere", "nowhere"])
+def test_what_cannot_be_stored_goes_where_there_is_room_and_leaves_no_piece(server, tmp_path, monkeypatch, room):
+    "The disk is full: the store takes nothing, and a file beside it breaks off in its middle."
+    class Full(io.StringIO):
+        def __init__(self, path):
+            super().__init__()
+            self.path = path
+
+        def write(self, text):
+            self.path.write_bytes(text[: len(text) // 2].encode())
+            raise OSError(errno.ENOSPC, "No space left on device", str(self.path))
+
+    (tmp_path / "study").mkdir()
+    (tmp_path / "other").mkdir()
+    full = ["study"] if room == "elsewhere" else ["study", "other"]
+    usual = Path.open
+
+    def opened(path, mode="r", *more, **how):
+        return Full(path) if mode == "a" and path.parent.name in full else usual(path, mode, *more, **how)
+
+    monkeypatch.setattr(Path, "open", opened)
+    monkeypatch.setattr(engine.tempfile, "tempdir", str(tmp_path / "other"))
+    m = model(server, "ok", store=tmp_path / "study" / "s.sqlite", concurrency=1)
+    m.store._open().execute("PRAGMA max_page_count=6")
+    said_of = r"\d replies .*other.*unstored-\d+\.jsonl" if room == "elsewhere" else "could be stored nowhere"
+    with pytest.warns(UserWarning, match=said_of), pytest.raises(OSError, match="no space left"):
+        m.complete([Request(f"{i} " * 300) for i in range(100)])
+    rescued = list(tmp_path.glob("*/*.jsonl"))
+    assert [path.parent.name for path in rescued] == (["other"] if room == "elsewhere" else [])
+    stored = ReplyStore(tmp_path / "again.sqlite")
+    assert not rescued or stored.load(rescued[0]) == 1
 
 
 def test_the_loop_runs_on_while_a_store_is_locked(server, tmp_path):
