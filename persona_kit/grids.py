@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ from typing import Any
 
 import pandas as pd
 
-from .runs import (RunError, _carry_out, _declared, _fits, _load_json, _locate, _need_lab, _plain, _scrub, _secrets, _sha256,
+from .runs import (RunError, _carry_out, _checked_prices, _declared, _fits, _load_json, _locate, _need_lab, _plain, _scrub, _secrets, _sha256,
                               _without_credentials, check_parameters)
 
 # %% ../nbs/12b_grids.ipynb #9d1d0005
@@ -114,6 +114,7 @@ class _Study:
     out: Path
     waiting: deque
     total: int
+    prices: list | dict | None = None
     rows: dict[int, dict] = field(default_factory=dict)
     interrupts: int = 0
 
@@ -136,7 +137,7 @@ class _Study:
             if _sha256(self.path) != self.notebook:
                 raise ValueError(f"{self.path.name} was changed while the grid was at work")
             _make_room(folder)
-            _carry_out(self.path, cell.given, cell.values, folder, halt=lambda: self.interrupts, more={"cell": cell.key})
+            _carry_out(self.path, cell.given, cell.values, folder, halt=lambda: self.interrupts, more={"cell": cell.key, "prices": self.prices})
         except RunError as e:
             return "failed", str(e).splitlines()[0]
         except KeyboardInterrupt:
@@ -216,7 +217,7 @@ def _go(study: _Study, workers: int, progress: bool) -> None:
 
 # %% ../nbs/12b_grids.ipynb #9d1d0018
 def grid(experiment: str | Path, parameters: Mapping[str, Any] | None = None, *, out: str | Path | None = None, workers: int = 2,
-         table: str = "summary", progress: bool = True) -> pd.DataFrame:
+         table: str = "summary", progress: bool = True, prices: Sequence[float] | Mapping[str, Sequence[float]] | None = None) -> pd.DataFrame:
     """Run an experiment with every combination of several values.
 
     Parameters
@@ -235,6 +236,8 @@ def grid(experiment: str | Path, parameters: Mapping[str, Any] | None = None, *,
         Which of the tables that the notebook records is collected.
     progress : bool
         Say on stderr how each cell ended.
+    prices : two floats, or dict from model to two floats; optional
+        As in `run`; they stand in the manifest of each cell that is run.
 
     Returns
     -------
@@ -245,7 +248,7 @@ def grid(experiment: str | Path, parameters: Mapping[str, Any] | None = None, *,
     Raises
     ------
     ValueError, FileNotFoundError
-        Before anything starts, if there is no such experiment, or a name or value is unknown or wrong in any cell.
+        Before anything starts, if there is no such experiment, or a name, value or price is unknown or wrong in any cell.
     ModuleNotFoundError
         If papermill or nbconvert is not installed.
     KeyboardInterrupt
@@ -259,10 +262,10 @@ def grid(experiment: str | Path, parameters: Mapping[str, Any] | None = None, *,
     if workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
     notebook = _sha256(path)
-    cells = _cells_of(path, dict(parameters or {}), notebook)
+    cells, paid = _cells_of(path, dict(parameters or {}), notebook), _checked_prices(prices)
     _need_lab("papermill", "nbconvert", "ipykernel")
     out = Path(out if out is not None else Path("runs") / f"grid-{path.stem}")
-    study = _Study(path, notebook, out, deque(cells), len(cells))
+    study = _Study(path, notebook, out, deque(cells), len(cells), paid)
     _go(study, workers, progress)
     frame = _collect(cells, study.rows, table)
     whole = hashlib.sha256(" ".join([table, *(c.key for c in cells)]).encode()).hexdigest()[:8]

@@ -7,10 +7,14 @@ __all__ = ['META', 'NOT_WORKING', 'OBJECTIVE', 'WORK', 'SUBJECTIVE', 'NARRATIVE'
            'tier_attributes', 'render', 'prompt', 'prompter']
 
 # %% ../nbs/04_personas.ipynb #47b0ded1
+import hashlib
 import json
 import re
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import pandas as pd
 
@@ -279,15 +283,32 @@ def _pieces(text: str) -> tuple[list[tuple[str, str]], str]:
     return list(zip(words[:-1:2], words[1::2], strict=True)), words[-1]
 
 # %% ../nbs/04_personas.ipynb #5e2aef8a
+_PROMPTS: dict[str, str] = {}  # the files of prompts that this process has used, with their SHA-256: the manifest of a run names them
+_LOOKING = ContextVar("looking", default=False)  # somebody reads prompts without asking anything with them
+
+
+@lru_cache(maxsize=64)
+def _content(path: Path, changed: int) -> tuple[str, str]:
+    content = path.read_bytes()
+    return hashlib.sha256(content).hexdigest(), content.decode("utf-8").replace("\r\n", "\n")
+
+
+def _prompt_text(path: Path) -> str:
+    "The words of a file of prompts; that they are used is remembered."
+    folder, (digest, text) = data_path("prompts"), _content(path, path.stat().st_mtime_ns)
+    if not _LOOKING.get():
+        _PROMPTS[path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name] = digest
+    return text
+
+
 def _template(name: str) -> list[tuple[str, str]]:
     path = data_path(f"prompts/{name}.txt")
-    stamp = (str(path), path.stat().st_mtime_ns)
-    if stamp not in _TEMPLATES:
-        parts = re.split(r"^\[(system|user|assistant)\]\n", path.read_text(encoding="utf-8"), flags=re.M)
-        if parts[0].strip() or len(parts) < 3:
-            raise TableError(f"{path.name}: a prompt starts with a line [system] or [user]")
-        _TEMPLATES[stamp] = [(role, text.strip()) for role, text in zip(parts[1::2], parts[2::2], strict=True)]
-    return _TEMPLATES[stamp]
+    return list(_messages_of(_prompt_text(path), path.name))
 
 
-_TEMPLATES: dict[tuple[str, int], list[tuple[str, str]]] = {}
+@lru_cache(maxsize=64)
+def _messages_of(text: str, where: str) -> tuple[tuple[str, str], ...]:
+    parts = re.split(r"^\[(system|user|assistant)\]\n", text, flags=re.M)
+    if parts[0].strip() or len(parts) < 3:
+        raise TableError(f"{where}: a prompt starts with a line [system] or [user]")
+    return tuple((role, words.strip()) for role, words in zip(parts[1::2], parts[2::2], strict=True))

@@ -180,7 +180,7 @@ def _sheet(folder: Path, manifest: dict) -> list[tuple[str, str, Any]]:
     parts: dict[str, dict[str, Any]] = {
         "run": {k: manifest.get(k) for k in ("experiment", "status", "started", "ended", "seconds")},
         "model": _of_models(manifest, answers),
-        "prompts, used or not": {f"{name} (SHA-256)": digest for name, digest in (manifest.get("prompts") or {"prompts": None}).items()},
+        "prompts": {f"{name} (SHA-256)": digest for name, digest in (manifest.get("prompts_used") or {"prompts": None}).items()},
         "how it was asked": how or {"settings": None},
         "other parameters": others,
         "seeds": dict(manifest.get("seeds") or {"seed": None}),
@@ -276,8 +276,8 @@ def _methods(folder: Path, manifest: dict) -> str:
     prompts = ", ".join(f"{i.split()[0]} {v[:12]}" for (t, i), v in sheet.items() if t.startswith("prompts") and v)
     others = ", ".join(f"{i} {_said(v)}" for (t, i), v in sheet.items() if t == "other parameters")
     parts = [_about_models(sheet), _about_people(sheet), _about_replies(sheet), f"Seeds: {_listed(sheet, 'seeds') or '[seeds: not recorded]'}.",
-             f"Other parameters: {others}." if others else "", "All prompt templates of this version, used here or not, by the first digits of their "
-             f"SHA-256: {prompts or '[prompts: not recorded]'}.", f"The figures describe {sheet['what the figures describe', 'the figures describe']}."]
+             f"Other parameters: {others}." if others else "",
+             f"Prompts, by the first digits of their SHA-256: {prompts or '[prompts: not recorded]'}.", f"The figures describe {sheet['what the figures describe', 'the figures describe']}."]
     return re.sub(r"\s+", " ", " ".join(parts))
 
 # %% ../nbs/11b_reporting.ipynb #d15c0013

@@ -14,6 +14,7 @@ import math
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import lru_cache, reduce
 from typing import Any
@@ -24,7 +25,7 @@ from aiohttp import web
 from scipy.special import expit, ndtr, ndtri
 
 from .chat import ChatModel
-from .personas import _PERSON, TIERS, Attribute, _template
+from .personas import _LOOKING, _PERSON, TIERS, Attribute, _template
 from .replies import LETTERS
 from .simulation import _with_text
 from .surveys import Item, Survey, answer_text, party
@@ -785,6 +786,11 @@ class _Prompt:
 @lru_cache(maxsize=1)
 def _instructions() -> tuple[list[tuple[re.Pattern, tuple[str, ...]]], list[tuple[re.Pattern, str]]]:
     "For each template that ships what stands around the persona and before the question; and the tasks, by their words."
+    return copy_context().run(_instructions_read)
+
+
+def _instructions_read() -> tuple[list[tuple[re.Pattern, tuple[str, ...]]], list[tuple[re.Pattern, str]]]:
+    _LOOKING.set(True)
     around, tasks = [], []
     for template in map(read_template, templates()):
         before, after = "\n".join(text for role, text in template.before if role == "system").split("$persona")
@@ -831,10 +837,15 @@ def _read_prompt(messages: Sequence[Mapping[str, Any]]) -> _Prompt:
     return _Prompt(match[1], question, shown, task)
 
 # %% ../nbs/06c_respondent.ipynb #c0de0014
+def _looked_up(name: str) -> list[tuple[str, str]]:
+    _LOOKING.set(True)
+    return _template(name)
+
+
 @lru_cache(maxsize=1)
 def _around_codes() -> tuple[str, re.Pattern]:
     "The instruction to a coder, and what stands around question, answer and categories."
-    (_, system), (_, asked) = _template("code_answer")
+    (_, system), (_, asked) = copy_context().run(_looked_up, "code_answer")
     pattern = re.escape(asked)
     for name in ("question", "answer", "options"):
         pattern = pattern.replace(re.escape(f"${name}"), f"(?P<{name}>.*)")

@@ -38,6 +38,7 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 import pandas as pd
 
 from .chat import _AT_WORK, ChatError, _embedded_file, _embedded_id
+from .personas import _PROMPTS
 from .reporting import _methods, _said, _sheet
 from .tables import data_path, write
 
@@ -357,6 +358,7 @@ def _keep_models(folder: Path) -> None:
         row |= {"first": min(dates + known), "last": max(dates + known)} if dates else {}
         row |= {"cost": row.get("cost", 0.0) + usage["cost"], "prices": list(model.prices)} if "cost" in usage and model.prices else {}
     _save_json(folder / ".models.json", told)
+    _save_json(folder / ".prompts.json", dict(sorted(_PROMPTS.items())))
 
 # %% ../nbs/12_runs.ipynb #377396b5
 _SECRET_VARIABLE = re.compile(r"(key|token|secret|password|passwd|credentials?)$", re.IGNORECASE)
@@ -774,12 +776,15 @@ def _carry_out(path: Path, given: dict, values: dict, folder: Path, *, progress:
     fault = _execute(notebook, folder, options, halt)
     line.close()
     error = _first_error(notebook, fault, line.section)
-    results, models = _scrub(_load_json(folder / "results.json"), secrets), _load_json(folder / ".models.json")
-    (folder / ".models.json").unlink(missing_ok=True)
+    results = _scrub(_load_json(folder / "results.json"), secrets)
+    models, prompts = (_load_json(folder / f".{what}.json") for what in ("models", "prompts"))
+    for what in ("models", "prompts"):
+        (folder / f".{what}.json").unlink(missing_ok=True)
     if results:
         _save_json(folder / "results.json", results)
     manifest |= {"status": "failed" if error else "ok", "ended": datetime.now().astimezone().isoformat(timespec="seconds"), "error": error,
-                 "seconds": round(time.perf_counter() - began, 1), "usage": results.get("usage"), "replies": models}
+                 "seconds": round(time.perf_counter() - began, 1), "usage": results.get("usage"), "replies": models,
+                 "prompts_used": prompts}
     manifest = _scrub(manifest, secrets)
     clean = _save_notebook(notebook, folder, secrets)
     _save_pictures(clean, folder)
@@ -922,8 +927,8 @@ def _arguments() -> argparse.ArgumentParser:
                              help="parameters as YAML text: '{seed: 1, states: [CA, NY]}', or NAME=VALUE; of a grid, NAME=VALUE,VALUE,…")
         command.add_argument("-p", "--parameter", action="append", default=[], nargs=2, metavar=("NAME", "VALUE"), help="one parameter")
         command.add_argument("--out", default=name, metavar="DIR", help=help)
-    execute.add_argument("--prices", metavar="YAML", help="price of a million tokens of prompt and of reply, to reckon the cost: '[0.15, 0.6]', or by "
-                         "model: '{gpt-4o-mini: [0.15, 0.6]}'")
+        command.add_argument("--prices", metavar="YAML", help="price of a million tokens of prompt and of reply, to reckon the cost: '[0.15, 0.6]', or "
+                             "by model: '{gpt-4o-mini: [0.15, 0.6]}'")
     several.add_argument("--workers", type=int, default=2, metavar="N", help="cells at a time (default: 2)")
     several.add_argument("--table", default="summary", metavar="NAME", help="which of the recorded tables to collect (default: summary)")
     return parser
@@ -956,10 +961,15 @@ def _table(frame: pd.DataFrame) -> str:
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
 
 
+def _given_prices(arguments: argparse.Namespace) -> Any:
+    return None if arguments.prices is None else _yaml(arguments.prices, "the value of --prices")
+
+
 def _grid(arguments: argparse.Namespace) -> int:
     from persona_kit.grids import grid  # made of runs, so that it comes after them
 
-    table = grid(arguments.experiment, _given(arguments), out=arguments.out, workers=arguments.workers, table=arguments.table)
+    table = grid(arguments.experiment, _given(arguments), out=arguments.out, workers=arguments.workers, table=arguments.table,
+                 prices=_given_prices(arguments))
     shown = table.drop(columns="folder").round(3).astype(object)
     print(_table(shown.where(shown.notna(), "")))
     print(f"\ntable: {table.attrs['path']}")
@@ -988,8 +998,7 @@ def main(argv: list[str] | None = None) -> int:
         elif arguments.command == "grid":
             return _grid(arguments)
         else:
-            prices = None if arguments.prices is None else _yaml(arguments.prices, "the value of --prices")
-            print(_summary(run(arguments.experiment, _given(arguments), out=arguments.out, prices=prices)))
+            print(_summary(run(arguments.experiment, _given(arguments), out=arguments.out, prices=_given_prices(arguments))))
         sys.stdout.flush()
     except (ValueError, FileNotFoundError) as e:
         print(f"persona-kit: {e}", file=sys.stderr)

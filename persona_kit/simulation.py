@@ -930,10 +930,10 @@ def _take(job: _Job, i: int, row: dict, before: Sequence[dict] = (), codes: Sequ
     if codes:
         answer = _with_codes(job, i, answer, codes)
     said, used = answer.get, row["usage"].get
-    tokens = used("prompt_tokens"), used("completion_tokens")
+    tokens = [used("prompt_tokens"), used("completion_tokens")]
     if before or codes:
         others = [r["usage"].get for r in (*before, *codes)]
-        tokens = tuple(_total([mine, *[other(name) for other in others]]) for mine, name in zip(tokens, ("prompt_tokens", "completion_tokens"), strict=True))
+        tokens = [_total([used(name), *[other(name) for other in others]]) for name in ("prompt_tokens", "completion_tokens")]
     job.said[i] = (said("option"), said("probabilities"), said("missing_mass"), list(job.orders[i]), answer["status"], reply["text"],
                    job.thoughts.get(i, said("reason")), *tokens, row["request_key"], said("value"), said("codings"))
     if not job.remembers:

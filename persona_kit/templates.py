@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from .personas import _pieces, _template
+from .personas import _pieces, _prompt_text, _template
 from .surveys import Item
 from .tables import TableError, data_path
 
@@ -95,9 +95,13 @@ def _parts(text: str, where: str) -> list[tuple[str, str]]:
     return [(name, part.strip()) for name, part in zip(words[1::2], words[2::2], strict=True)]
 
 
-@lru_cache(maxsize=1)
 def _tasks() -> dict[str, str]:
-    return dict(_parts(data_path("prompts/asking/tasks.txt").read_text(encoding="utf-8"), "tasks.txt"))
+    return _task_words(_prompt_text(data_path("prompts/asking/tasks.txt")))
+
+
+@lru_cache(maxsize=1)
+def _task_words(text: str) -> dict[str, str]:
+    return dict(_parts(text, "tasks.txt"))
 
 # %% ../nbs/05c_templates.ipynb #a3b8da47
 def _made(name: str, parts: Sequence[tuple[str, str]], where: str) -> Template:
@@ -156,8 +160,8 @@ def read_template(template: "str | os.PathLike | Template" = "default") -> Templ
         return _made("default", [(role, text.replace(_tasks()["choice"], "$task")) for role, text in _template("choice")], "choice.txt")
     path = Path(template)
     if path.suffix == ".txt":
-        made = _made(path.stem, _parts(path.read_text(encoding="utf-8"), path.name), path.name)
+        made = _made(path.stem, _parts(_prompt_text(path), path.name), path.name)
         return Template(f"{path.stem}:{made.fingerprint[:8]}", made.before, made.question, made.following, made.tasks)
     if template not in templates():
         raise ValueError(f"no template {str(template)!r}; there are {', '.join(templates())}, or give the path of a .txt file of your own")
-    return _made(str(template), _parts(data_path(f"prompts/asking/{template}.txt").read_text(encoding="utf-8"), f"{template}.txt"), f"{template}.txt")
+    return _made(str(template), _parts(_prompt_text(data_path(f"prompts/asking/{template}.txt")), f"{template}.txt"), f"{template}.txt")

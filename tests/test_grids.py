@@ -73,6 +73,16 @@ def test_a_failing_cell_is_a_row_and_nothing_is_run_twice(tmp_path, log, capfd):
     assert len(log.read_text().splitlines()) == 15, "another notebook is another cell"
 
 
+def test_prices_stand_in_the_manifest_of_each_cell(tmp_path, log, capsys):
+    source = notebook(tmp_path / "small.ipynb", WORK)
+    assert main(["grid", str(source), "-y", "{n: [1, 2], states: [CA]}", "--out", str(tmp_path / "g"), "--prices", "[0.15, 0.6]"]) == 0
+    paid = [json.loads(f.read_text())["prices"] for f in (tmp_path / "g").glob("*/manifest.json")]
+    assert paid == [[0.15, 0.6]] * 2
+    with pytest.raises(ValueError, match="prices must be two numbers"):
+        grid(source, {"n": [1, 2]}, out=tmp_path / "other", prices=[1])
+    assert not (tmp_path / "other").exists()
+
+
 def test_lists_of_a_list_parameter_hold_for_all_cells(tmp_path):
     source = notebook(tmp_path / "small.ipynb")
     assert _axes(source, {"states": ["CA"], "n": [1]}) == ({"n": [1]}, {"states": ["CA"]})

@@ -16,7 +16,7 @@ from persona_kit.surveys import Item
 
 MANIFEST = {"experiment": "x", "status": "ok", "started": "2026-01-02", "ended": "2026-01-02", "seeds": {"seed": 7},
             "parameters": {"temperature": 0.5, "generator_temperature": 0.7, "mode": "choice"}, "models": {"model": "m"},
-            "endpoint": "https://h.example/v1", "usage": {"asked": 3, "cost": 0.25}, "prompts": {"choice.txt": "ab" * 32},
+            "endpoint": "https://h.example/v1", "usage": {"asked": 3, "cost": 0.25}, "prompts_used": {"choice.txt": "ab" * 32},
             "packages": {"persona_kit": "0.1.0"}, "python": "3.11"}  # fmt: skip
 
 
@@ -119,7 +119,8 @@ def test_what_was_not_used_is_not_claimed_and_every_parameter_is_told(tmp_path):
     assert said["items"].iloc[0] == "all, or the default"
     assert "store" not in said and "base_url" not in said and said["wordings"] == "[0, 1]"
     text = methods_paragraph(tmp_path)
-    assert 'states ["CA"], n_per_state 2' in text and "used here or not" in text and "wordings [0, 1]" in text
+    assert "Prompts, by the first digits of their SHA-256: choice.txt abababababab." in text
+    assert 'states ["CA"], n_per_state 2' in text and "wordings [0, 1]" in text
     written = facts(folder(tmp_path, manifest, answers=ANSWERS | {"generator": [None, None, None, "m"]}))
     assert written["model (generator)"] == "embedded"
 
@@ -182,9 +183,10 @@ with Respondent(seed=1).model(store={str(old.path)!r}) as model:
     manifest, said = json.loads((made / "manifest.json").read_text()), facts(made)
     ((name, row),) = manifest["replies"].items()
     assert name.startswith("known-truth-") and (row["sent"], row["stored"]) == (1, 2) and manifest["prices"] == [1, 2]
+    assert manifest["prompts_used"] == {name: manifest["prompts"][name] for name in ("asking/tasks.txt", "choice.txt")}
     assert said["first reply used"] == "2020-02-02T00:00:00+00:00" and said["last reply used"] >= manifest["started"][:10]
     assert said["cost"] == "none; the model ran on this machine" and "artificial respondent" in said["the figures describe"]
-    assert "2020-02-02" in (made / "report.html").read_text().partition('class="disclosure"')[2] and not (made / ".models.json").exists()
+    assert "2020-02-02" in (made / "report.html").read_text().partition('class="disclosure"')[2] and not list(made.glob(".*.json"))
 
 
 @pytest.mark.parametrize("prices", ["cheap", [1], [1, -1], [1, True], {"m": 3}, {"m": [1, "2"]}, [1, float("inf")]])
