@@ -292,7 +292,7 @@ def _content(path: Path, changed: int) -> tuple[str, str]:
     content = path.read_bytes()
     return hashlib.sha256(content).hexdigest(), content.decode("utf-8").replace("\r\n", "\n")
 
-
+# %% ../nbs/04_personas.ipynb #5e2aef8b
 def _prompt_text(path: Path) -> str:
     "The words of a file of prompts; that they are used is remembered."
     folder, (digest, text) = data_path("prompts"), _content(path, path.stat().st_mtime_ns)
@@ -300,7 +300,7 @@ def _prompt_text(path: Path) -> str:
         _PROMPTS[path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name] = digest
     return text
 
-
+# %% ../nbs/04_personas.ipynb #5e2aef8c
 def _template(name: str) -> list[tuple[str, str]]:
     path = data_path(f"prompts/{name}.txt")
     return list(_messages_of(_prompt_text(path), path.name))

@@ -909,7 +909,7 @@ def _marks(study: _Study) -> dict[str, Any]:
     marks = {"context": (study.context, "independent"), "wording": (study.wording, 0), "template": (study.template.name, "default")}
     return {name: value for name, (value, usual) in marks.items() if value != usual}
 
-
+# %% ../nbs/06_simulation.ipynb #949eb0a2
 def _typed(columns: dict[str, Any], carried: list[str], n: int, extra: Sequence[str] = ()) -> pd.DataFrame:
     names = [*_COLUMNS, *extra, *(c for c in ("state", "weight") if c in carried)]
     words = ("item_id", "option", "status", "reason", "simulator", "mode", "request_key", *(c for c in ("context", "template") if c in extra))
@@ -971,7 +971,7 @@ def _read(job: _Job, i: int, reply: dict) -> dict[str, Any]:
         found = study.readings[key] = _reading(job, i, reply)
     return found
 
-
+# %% ../nbs/06_simulation.ipynb #20c44e90
 def _reading(job: _Job, i: int, reply: dict) -> dict[str, Any]:
     "Status, and what an answer has: the answer itself, its text, how it is remembered; probabilities; a reason."
     item, order, study = job.rows[i][1], job.orders[i], job.study
