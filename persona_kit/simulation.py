@@ -756,7 +756,7 @@ async def _to_folder(study: _Study, call: _Call, folder: Path, part: int) -> Pat
                 break
             if stop == todo[0][2]:
                 path, start, _ = todo.pop(0)
-                await asyncio.to_thread(write, _table(study, start, stop, said), path, "answers")
+                await asyncio.to_thread(write, _table(study, start, stop, said), path)
                 said = []
     return folder
 
