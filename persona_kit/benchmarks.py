@@ -115,7 +115,7 @@ def _groups(frame: pd.DataFrame, by: Sequence[str], groups: Any, where: Any) -> 
     wanted = groups if isinstance(groups, Mapping) else {by[0]: groups} if groups is not None else {}
     if groups is not None and not isinstance(groups, Mapping) and len(by) > 1:
         raise ValueError(f"groups must say which column they belong to: {{{by[0]!r}: [...]}}")
-    columns = {c: _group_column(frame[c], wanted.get(c), c, where) for c in by}
+    columns = {c: _group_column(frame[c], wanted.get(c), c, where, isinstance(groups, _Order)) for c in by}
     keys = pd.DataFrame(columns, index=frame.index)
     number = keys.groupby(list(by), observed=True, sort=True).ngroup().fillna(-1).to_numpy(int)  # -1: one of them is missing
     first = pd.Series(np.arange(len(keys))).groupby(number).first()
@@ -123,11 +123,16 @@ def _groups(frame: pd.DataFrame, by: Sequence[str], groups: Any, where: Any) -> 
     return number, table.astype({c: object for c in by if isinstance(table[c].dtype, pd.CategoricalDtype)})
 
 # %% ../nbs/02c_benchmarks.ipynb #04286f71
-def _group_column(values: pd.Series, wanted: Iterable | None, name: str, where: Any) -> pd.Series:
+class _Order(dict):
+    "Groups of columns in their order, of which not all need be there."
+
+
+def _group_column(values: pd.Series, wanted: Iterable | None, name: str, where: Any, some: bool = False) -> pd.Series:
     given = values.where(~values.map(_absent).astype(bool))
     there = list(dict.fromkeys(given.dropna()))
     order = list(values.cat.categories) if isinstance(values.dtype, pd.CategoricalDtype) else sorted(there, key=lambda v: (isinstance(v, str), v))
     wanted = order if wanted is None else [wanted] if isinstance(wanted, str) else list(wanted)
+    wanted = [g for g in wanted if g in order] if some else wanted
     unknown = [g for g in wanted if g not in there and g not in order]
     if unknown:
         raise _error(where, f"there is no group {unknown[0]!r}; there are {', '.join(map(repr, order[:20]))}", column=name)
@@ -225,9 +230,20 @@ def _published(frame: pd.DataFrame, items: Sequence[Item], by: Sequence[str], gr
     places = {key: rows for key, rows in pd.Series(np.arange(len(frame))).groupby([frame["item_id"].to_numpy(), number])}
     parts = [_one_published(item, g, frame.iloc[rows], values[rows], people[rows], measure, table.iloc[[g]], ci, where)
              for item in items for g in range(len(table)) if (rows := places.get((item.item_id, g))) is not None]
+    _tell_of_absent(frame, items, where)
     return pd.concat([p for p in parts if p is not None] or [pd.DataFrame()], ignore_index=True)
 
 # %% ../nbs/02c_benchmarks.ipynb #08202c97
+def _tell_of_absent(frame: pd.DataFrame, items: Sequence[Item], where: Any) -> None:
+    "Options of the survey that stand nowhere in the table: perhaps nobody chose them, perhaps the question was another one."
+    there = frame.groupby("item_id")["option"].agg(set)
+    absent = [(item.item_id, option) for item in items if item.item_id in there for option in item.options if option not in there[item.item_id]]
+    if absent:
+        named = "; ".join(f"{option!r} of item {item!r}" for item, option in absent[:3])
+        warnings.warn(f"{where}: {len(absent)} options of the survey have no row and count as 0: {named}{' …' * (len(absent) > 3)}; if the question "
+                      "was put with other options, correct the survey", stacklevel=4)
+
+
 def _check_total(total: float, item: Item, part: pd.DataFrame, measure: str, where: Any) -> None:
     "Shares add up to 1 or to 100, but for rounding; those of a multiple choice do not, and their counts do not say how many were asked."
     if item.kind == "multiple":
@@ -309,7 +325,10 @@ def read_benchmark(source: str | Path | pd.DataFrame, survey: Survey | Item, *, 
     where: Any = "the frame" if isinstance(source, pd.DataFrame) else Path(source).name
     if not isinstance(source, pd.DataFrame):
         weight, groups = _wave_defaults(Path(source), keys, weight, groups, encoding)
-    frame = _renamed(source.reset_index(drop=True) if isinstance(source, pd.DataFrame) else read_responses(source, encoding=encoding), columns, where)
+    if isinstance(source, pd.DataFrame):
+        frame = _renamed(source if source.index.is_unique else source.reset_index(drop=True), columns, where)
+    else:
+        frame = _renamed(read_responses(source, encoding=encoding), columns, where)
     closed = [i for i in survey if i.kind in ("single", "multiple")]
     if len(closed) < len(survey):
         left = [i.item_id for i in survey if i not in closed]
@@ -328,6 +347,10 @@ def _microdata(frame: pd.DataFrame, items: Sequence[Item], by: Sequence[str], we
     weights = _weights(frame, weight, where)
     number, table = _groups(frame, by, groups, where)
     parts = [_counted(frame, item, number, table, weights, ci, where) for item in items]
+    weighed = np.bincount(number[number >= 0], weights[number >= 0], len(table))
+    if (weighed == 0).any():
+        without = table[weighed == 0].astype(str).agg(", ".join, axis=1).tolist()
+        warnings.warn(f"{where}: all respondents of {len(without)} groups have the weight 0, and these groups are left out: {'; '.join(without[:3])}", stacklevel=3)
     silent = [i.item_id for i, part in zip(items, parts, strict=True) if part.empty]
     if silent:
         raise _error(where, "nobody answered it", column=silent[0])
@@ -344,7 +367,7 @@ def _wave_defaults(path: Path, by: Sequence[str], weight: str | None, groups: An
         if not {"key", "options"} <= set(table):
             raise _error(f"{path.name}/metadata.csv", f"columns key and options are expected, there are {', '.join(map(str, table.columns))}; correct them, or give groups=")
         named = {k: _listed(o, f"{path.name}/metadata.csv", row, "options") for row, k, o in zip(table.index, table["key"], table["options"], strict=True)}
-        groups = {c: named[c] for c in by if c in named} or None
+        groups = _Order({c: named[c] for c in by if c in named}) or None
     return f"WEIGHT_W{wave[1]}" if weight == "weight" else weight, groups
 
 # %% ../nbs/02c_benchmarks.ipynb #edb0b190

@@ -237,7 +237,7 @@ def _from_options(item_id: str, part: pd.DataFrame, where: Any, how: _How) -> It
     record |= {k: _float(record[k], where, row, k) for k in ("at_most", "minimum", "maximum") if k in record}
     record |= {k: _listed(record[k], where, row, k) for k in ("paraphrases",) if k in record}
     record = {"item_id": item_id, "text": ""} | record
-    blank = part["option"].map(lambda o: _absent(o) or (isinstance(o, str) and not o.strip()))
+    blank = part["option"].map(lambda o: _absent(o) or (isinstance(o, str) and not o.strip())).astype(bool)
     if record.get("kind") not in ("number", "text") and blank.any():
         raise _error(where, f"an option of item {item_id!r} has no label; write one, or delete the row", part.index[blank][0], "option")
     return _made(where, row, how, record | _options(part[~blank], where, how))
@@ -248,12 +248,12 @@ def _options(part: pd.DataFrame, where: Any, how: _How) -> dict[str, Any]:
     if "option_index" in part:
         part = part.sort_values("option_index", key=lambda s: pd.to_numeric(s, errors="coerce"), kind="stable")
     if "refusal" in part:
-        refused = part["refusal"].map(lambda c: str(c).strip().casefold() in ("yes", "true", "1", "x", "1.0"))
+        refused = part["refusal"].map(lambda c: str(c).strip().casefold() in ("yes", "true", "1", "x", "1.0")).astype(bool)
     else:
-        refused = part["option"].map(how.refuses)
+        refused = part["option"].map(how.refuses).astype(bool)
     valid = part[~refused]
     record: dict[str, Any] = {"options": list(valid["option"]), "refusals": list(part["option"][refused])}
-    blank = valid["value"].map(_absent) if "value" in part else pd.Series(True, index=valid.index)
+    blank = valid["value"].map(_absent).astype(bool) if "value" in part else pd.Series(True, index=valid.index)
     if len(valid) and not blank.any():
         values = [_float(v, where, row, "value") for row, v in valid["value"].items()]
         record["options"], along = _scale(record["options"], values)
@@ -411,10 +411,27 @@ def _labelled_items(path: Path, encoding: str | None, how: _How, ordinal: Iterab
     if unknown:
         raise _error(path.name, f"there is no variable {unknown[0]!r}; there are {', '.join(meta.column_names[:8])}{' …' * (len(meta.column_names) > 8)}")
     names = meta.column_names if wanted is None else wanted
-    return [item for name in names for item in how.each(_labelled_item, path.name, name, meta, how, name in ordinal, wanted is not None)]
+    gaps = [name for name in names if _gap(meta.variable_value_labels.get(name, {}))]
+    answers = _labelled(path, encoding, usecols=gaps, apply_value_formats=False)[0] if gaps else pd.DataFrame()
+    return [item for name in names for item in how.each(_labelled_item, path.name, name, meta, how, name in ordinal, wanted is not None, answers.get(name))]
+
+
+def _gap(labels: Mapping) -> bool:
+    "Whether there are whole numbers between labelled ones that have no label themselves."
+    codes = sorted(c for c in labels if not isinstance(c, str))
+    return len(codes) > 1 and codes[-1] - codes[0] + 1 > len(codes)
+
+
+def _unlabelled(values: pd.Series | None, codes: Sequence, labels: Mapping) -> tuple[list, int]:
+    "Values between the lowest and the highest code that were answered and have no label, and how many such answers there are."
+    if values is None or len(codes) < 2 or isinstance(codes[-1], str):
+        return [], 0
+    numbers = pd.to_numeric(values, errors="coerce")
+    between = numbers[(numbers > codes[0]) & (numbers < codes[-1]) & ~numbers.isin(list(labels))]
+    return sorted(between.unique().tolist()), len(between)
 
 # %% ../nbs/02b_survey_files.ipynb #fe27a64f
-def _labelled_item(where: str, name: str, meta: Any, how: _How, ordinal: bool, needed: bool) -> Item | None:
+def _labelled_item(where: str, name: str, meta: Any, how: _How, ordinal: bool, needed: bool, values: pd.Series | None = None) -> Item | None:
     "The item that a variable with value labels is; none if it has fewer than two."
     labels = meta.variable_value_labels.get(name, {})
     labels = {c: label for c, label in labels.items() if _bare_label(label) not in NOT_ASKED}
@@ -427,6 +444,14 @@ def _labelled_item(where: str, name: str, meta: Any, how: _How, ordinal: bool, n
     empty = [c for c in labels if not str(labels[c]).strip()]
     if empty:
         raise _error(where, f"value {empty[0]} of variable {name!r} has an empty label; label it, or leave the variable out: items=[...]")
+    bare, answers = _unlabelled(values, codes, meta.variable_value_labels.get(name, {}))
+    if bare:
+        said = f"{answers} answers of variable {name!r} have no label: {', '.join(f'{v:g}' for v in bare[:5])}{' …' * (len(bare) > 5)}, between those labelled"
+        what = f"{said} {labels[codes[0]]!r} and {labels[codes[-1]]!r}; label all values, or ask it as a number"
+        if needed:
+            raise _error(where, what)
+        how.left_out.append(str(_error(where, what)))
+        return None
     scale = (ordinal or meta.variable_measure.get(name) == "ordinal") and not isinstance(codes[-1], str)
     record = {"item_id": name, "text": meta.column_names_to_labels.get(name) or name, "options": [labels[c] for c in codes],
               "refusals": [labels[c] for c in lost]}

@@ -637,3 +637,27 @@ def test_real_anes_and_global_opinions():
     there = [i.item_id for i in survey if i.item_id in set(spain["question"])]
     shares = read_benchmark(spain, survey[there], by="country", columns=columns)
     assert shares["low"].isna().all() and shares.groupby("item_id")["share"].sum().to_numpy() == pytest.approx(1)
+
+
+def test_an_option_of_the_survey_without_a_row_is_named():
+    table = pd.DataFrame({"item_id": "q", "option": ["Yes", "No"], "n": [50, 50]})
+    with pytest.warns(UserWarning, match="the frame: 1 options of the survey have no row and count as 0: 'Maybe' of item 'q'"):
+        found = read_benchmark(table, Item("q", "?", ("Yes", "No", "Maybe")))
+    assert found["share"].tolist() == [0.5, 0.5, 0.0]
+
+
+def test_groups_that_vanish_are_named_and_those_that_never_came_are_not_asked_for(tmp_path):
+    people = pd.DataFrame({"q": ["Y", "N", "Y"], "side": ["left", "left", "right"], "weight": [1, 1, 0]}, index=["r10", "r11", "r12"])
+    with pytest.warns(UserWarning, match="all respondents of 1 groups have the weight 0, and these groups are left out: right"):
+        found = read_benchmark(people, Item("q", "?", ("Y", "N")), by="side")
+    assert found["side"].eq("left").all() and found["share"].tolist() == [0.5, 0.5]
+    with pytest.raises(TableError, match="the frame, row r11, column 'q': 'N' is none of the options"):
+        read_benchmark(people, Item("q", "?", ("Y", "M")), by="side")
+    wave = tmp_path / "American_Trends_Panel_W1"
+    wave.mkdir()
+    (wave / "responses.csv").write_text("Q1,PARTY,WEIGHT_W1\nY,Left,1\nN,Right,1\n")
+    (wave / "metadata.csv").write_text("key,options\nPARTY,\"['Right', 'Green', 'Left']\"\n")
+    found = read_benchmark(wave, Item("Q1", "?", ("Y", "N")), by="PARTY")
+    assert list(dict.fromkeys(found["PARTY"])) == ["Right", "Left"]
+    with pytest.raises(TableError, match="there is no group 'Green'"):
+        read_benchmark(wave, Item("Q1", "?", ("Y", "N")), by="PARTY", groups=["Green"])

@@ -846,3 +846,23 @@ def test_real_questions_without_names():
     assert len(survey) == frame["question"].nunique() == 1213
     for item in survey:
         assert set(item.options) == set(frame["option"][frame["question"] == item.text])
+
+
+@pytest.mark.parametrize("ending", ["csv", "json", "parquet"])
+def test_numbers_and_texts_read_back(ending, tmp_path):
+    number, text = Item("n", "How many?", kind="number", minimum=0, maximum=9), Item("t", "Why?", kind="text")
+    asked = Survey([number, text, Item("q", "?", ("None", "a, b"))])
+    assert list(read_survey(write_survey(asked, tmp_path / f"s.{ending}"))) == list(asked)
+
+
+def test_a_scale_with_labels_at_its_ends_only_is_no_choice_of_two(tmp_path):
+    pyreadstat = pytest.importorskip("pyreadstat")
+    labels = {"q": {1.0: "Not at all", 7.0: "Very"}, "yes": {1.0: "Yes", 5.0: "No", 9.0: "Refused"}}
+    people = pd.DataFrame({"q": [1.0, 4.0, 7.0, 4.0, 2.5], "yes": [1.0, 5.0, 9.0, 1.0, 5.0]})
+    pyreadstat.write_sav(people, str(tmp_path / "a.sav"), variable_value_labels=labels)
+    said = r"3 answers of variable 'q' have no label: 2.5, 4, between those labelled 'Not at all' and 'Very'; label all values"
+    with pytest.raises(TableError, match=said):
+        read_survey(tmp_path / "a.sav", items=["q"])
+    with pytest.warns(UserWarning, match=f"1 questions were left out.*{said}"):
+        found = read_survey(tmp_path / "a.sav")
+    assert [i.item_id for i in found] == ["yes"] and found["yes"].options == ("Yes", "No") and found["yes"].refusals == ("Refused",)
