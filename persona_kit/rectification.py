@@ -50,6 +50,7 @@ class _Mean(NamedTuple):
     human_variance: float
     simulated: float
     effective: float
+    binary: float | None = None  # of a share: how many people tell it from 0 and from 1
 
 # %% ../nbs/10b_rectification.ipynb #ba89767a
 _OWN = 20  # people that a stratum needs for a power of its own
@@ -236,7 +237,8 @@ def rectify(human, simulated_on_humans, simulated_on_all, *, estimand: str = "me
     Warns
     -----
     UserWarning
-        If people are fewer than 25 (as their weights leave them), or fewer than 5 tell an option apart; if an interval is wider than `width`.
+        If people are fewer than 25 (as their weights leave them), or fewer than 5 tell a share from 0 or 1; if all gave the same answer; if
+        an interval is wider than `width`.
 
     References
     ----------
@@ -262,12 +264,21 @@ def _means(columns: dict, weights: Any, weights_all: Any, strata: Any, fold: np.
     n, n_all = len(fold), len(next(iter(columns.values()))[2])
     w, w_all = _mean_one(weights, "weights", n), _mean_one(weights_all, "weights_all", n_all)
     parts = _check_strata(strata, w, w_all)
-    if estimand == "share":
-        rare = {o: min(_kish(w[y == 1]), _kish(w[y == 0])) for o, (y, _, _) in columns.items()}
-        few = [f"{o!r} rests on {k:.3g}" for o, k in rare.items() if k < RARE]
-        if few:
-            warnings.warn(f"few people to tell shares from: {', '.join(few)} of {n}; their intervals may be too narrow", stacklevel=3)
-    return [(term, *_stratified(_Side(y, f, every, w, w_all), parts, fold, small)) for term, (y, f, every) in columns.items()]
+    rare = {o: min(_kish(w[c[0] == 1]), _kish(w[c[0] == 0])) for o, c in columns.items() if _two_valued(*c)}
+    few = [f"{o!r} rests on {k:.3g}" for o, k in rare.items() if k < RARE]
+    if few:
+        warnings.warn(f"few people to tell shares from: {', '.join(few)} of {n}; their intervals are Wilson's of the people, narrowed as far as the model "
+                      "narrows them", stacklevel=3)
+    found = [(term, *_stratified(_Side(y, f, every, w, w_all), parts, fold, small)) for term, (y, f, every) in columns.items()]
+    same = [term for term, mean, _ in found if mean.variance < 1e-20 and term not in rare]
+    if same:
+        warnings.warn(f"all {n} people gave the same answer: the interval of {same[0]!r} has no width, and says nothing", stacklevel=3)
+    return [(term, mean._replace(binary=rare.get(term)), freedom) for term, mean, freedom in found]
+
+
+def _two_valued(y: np.ndarray, f: np.ndarray, every: np.ndarray) -> bool:
+    "Whether a mean is a share: people answer 0 or 1, the model with such numbers or with probabilities."
+    return bool(np.isin(y, (0, 1)).all() and min(f.min(), every.min()) >= 0 and max(f.max(), every.max()) <= 1)
 
 # %% ../nbs/10b_rectification.ipynb #5726f4ef
 def _kish(w: np.ndarray) -> float:
@@ -297,16 +308,28 @@ def _check_call(estimand: str, interval: str, ci: float, x: Any, x_all: Any, str
 # %% ../nbs/10b_rectification.ipynb #5cf379c1
 def _rectified_frame(rows: list, n: int, n_all: int, ci: float, interval: str, estimand: str) -> pd.DataFrame:
     out = []
-    limits = (0.0, 1.0) if estimand == "share" else (-np.inf, np.inf)
     for term, found, freedom in rows:
+        limits = (-np.inf, np.inf) if found.binary is None else (0.0, 1.0)
         quantile = stats.norm.ppf((1 + ci) / 2) if interval == "normal" else stats.t.ppf((1 + ci) / 2, max(freedom, 1))
         se, human_se = np.sqrt(found.variance), np.sqrt(found.human_variance)
-        effective = found.effective * found.human_variance / found.variance if found.variance > 0 else np.nan
+        effective = found.effective * found.human_variance / found.variance if found.variance > 0 else found.effective
         verdict = "the model adds nothing: people alone are as good" if effective <= found.effective * 1.01 else ""
         ends = [np.clip(at + sign * quantile * s, *limits) for at, s in ((found.estimate, se), (found.human, human_se)) for sign in (-1, 1)]
+        if found.binary is not None and found.binary < RARE and interval == "t":
+            ends = _score_ends(found, quantile, ends)
         out.append((term, found.estimate, *ends[:2], se, n, n_all, effective, found.power, found.simulated, found.human, *ends[2:], verdict))
     return pd.DataFrame(out, columns=["term", "corrected", "low", "high", "se", "n", "n_simulated", "n_eff", "power", "uncorrected", "human",
                                       "human_low", "human_high", "verdict"])
+
+
+def _score_ends(found: _Mean, quantile: float, ends: list) -> list:
+    "Ends that are at least as far out as Wilson's of the people alone, in the proportion in which the model narrows the spread."
+    n, h = found.effective, found.human
+    centre, half = (h + quantile**2 / (2 * n)) / (1 + quantile**2 / n), quantile / (1 + quantile**2 / n) * np.sqrt(h * (1 - h) / n + quantile**2 / (4 * n**2))
+    below, above = h - max(centre - half, 0.0), min(centre + half, 1.0) - h
+    part = min(np.sqrt(found.variance / found.human_variance), 1.0) if found.human_variance > 0 else 1.0
+    return [min(ends[0], max(found.estimate - part * below, 0.0)), max(ends[1], min(found.estimate + part * above, 1.0)),
+            min(ends[2], h - below), max(ends[3], h + above)]
 
 
 def _warn_if_wide(frame: pd.DataFrame, width: float | None, n: int) -> None:

@@ -260,3 +260,23 @@ def test_bad_input_is_named(change, message):
     given = {"human": y, "simulated_on_humans": f, "simulated_on_all": every} | change
     with pytest.raises(ValueError, match=message):
         rectify(**given)
+
+
+@pytest.mark.parametrize("estimand", ["mean", "share"])
+def test_rare_answers_have_an_interval_with_width_and_are_warned_of(estimand):
+    "Forty people of whom 3 % say yes: three in ten samples have nobody who does."
+    rng, held, said = np.random.default_rng(8), [], 0
+    for k in range(150):
+        y, f, every = ((rng.random(n) < 0.03).astype(int) for n in (40, 40, 1000))
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always")
+            row = rectify(y, f, every, estimand=estimand, seed=k).iloc[-1]  # of shares: the share of 1
+        held.append(row["low"] <= 0.03 <= row["high"] and row["human_low"] <= 0.03 <= row["human_high"])
+        said += any("few people to tell shares from" in str(w.message) for w in heard)
+        assert 0 <= row["low"] < row["high"] <= 1 and row["n_eff"] > 0
+    assert np.mean(held) >= 0.93 and said >= 140
+
+
+def test_a_mean_of_equal_answers_says_that_its_interval_says_nothing():
+    with pytest.warns(UserWarning, match="all 40 people gave the same answer: the interval of 'mean' has no width"):
+        rectify(np.full(40, 3.0), np.full(40, 3.0), np.full(100, 3.0))
