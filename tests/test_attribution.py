@@ -144,24 +144,27 @@ def test_tier_drift_needs_a_reference_and_names_what_is_unclear():
 
 
 def test_tier_drift_covers_what_was_planted():
-    "Pairs of people in six states, 1,000 times; also people of whom hardly anybody changes. A share of 60 moves in steps."
-    for moved, n in ((0.3, 60), (0.04, 60)):
+    "Pairs of people in six states, 1,000 times (the items of ten tables); also people of whom hardly anybody changes."
+    n, times = 60, 100
+    items = pd.concat([ITEMS[ITEMS["item_id"] == "c"].assign(item_id=f"c{i}") for i in range(times)], ignore_index=True)
+    frame = pd.DataFrame(
+        {
+            "persona_id": np.tile(np.arange(n), 2 * times),
+            "state": np.tile(np.repeat(list("ABCDEF"), n // 6), 2 * times),
+            "item_id": np.repeat(items["item_id"], 2 * n).to_numpy(),
+            "status": "ok",
+            "tier": np.tile(np.repeat(["meta", "descriptive"], n), times),
+        }
+    )
+    for moved in (0.3, 0.04):
         rng, held, runs = np.random.default_rng(7), 0, 1000
-        frame = pd.DataFrame(
-            {
-                "persona_id": np.tile(np.arange(n), 2),
-                "state": np.tile(np.repeat(list("ABCDEF"), n // 6), 2),
-                "item_id": "c",
-                "status": "ok",
-                "tier": np.repeat(["meta", "descriptive"], n),
-            }
-        )
-        for run in range(runs):
-            first = rng.random(n) < 0.5
-            second = np.where(rng.random(n) < moved, True, first)
-            chosen = np.where(np.concatenate([first, second]), "right", "left")
-            found = tier_drift(frame.assign(option=chosen), items=ITEMS, score="pole", n_boot=200, seed=run).iloc[0]
-            held += found["low"] <= moved / 2 <= found["high"]
+        for block in range(runs // times):
+            first = rng.random((times, n)) < 0.5
+            second = np.where(rng.random((times, n)) < moved, True, first)
+            chosen = np.where(np.concatenate([first, second], axis=1), "right", "left").ravel()
+            found = tier_drift(frame.assign(option=chosen), items=items, score="pole", n_boot=200, seed=block)
+            held += ((found["low"] <= moved / 2) & (moved / 2 <= found["high"])).sum()
+            assert len(found) == times
         assert 0.93 <= held / runs <= 0.97 + 3 * np.sqrt(0.97 * 0.03 / runs), (moved, held / runs)
 
 

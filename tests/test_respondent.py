@@ -27,7 +27,7 @@ from persona_kit.respondent import (
 )  # fmt: skip
 from persona_kit.replies import parse_distribution, parse_multiple, parse_number, parse_text
 from persona_kit.simulation import LETTERS, aask, ask, parse_choice
-from persona_kit.surveys import Item, Survey, presidential_election, read_answer
+from persona_kit.surveys import Item, Survey, party, presidential_election, read_answer
 from persona_kit.tables import TableError, check
 from persona_kit.templates import templates
 from persona_kit.text import score_means, sentiment
@@ -787,16 +787,19 @@ def test_intervals_of_shares_hold_the_truth_as_often_as_they_say():
     truth = Respondent(persona_spread=2, seed=8)
     p = truth.probabilities(PEOPLE, COLOR)["share"].to_numpy().reshape(len(STATES), -1, 3)
     per_state, rng = 15, np.random.default_rng(12)
-    target, n, runs = p.mean((0, 1)), len(STATES) * per_state, 1000
-    names, states = [f"p{i:03d}" for i in range(n)], np.repeat(STATES, per_state)
-    frame = pd.DataFrame({"persona_id": names, "state": states, "item_id": "color", "status": "ok"})
+    target, n, runs, block = p.mean((0, 1)), len(STATES) * per_state, 1000, 20
+    run = np.repeat(np.arange(block), n)
+    frame = pd.DataFrame({"persona_id": np.arange(block * n), "item_id": "color", "status": "ok", "run": run,
+                          "state": run * len(STATES) + np.tile(np.repeat(np.arange(len(STATES)), per_state), block)})
     held = np.zeros(3)
-    for run in range(runs):
-        who = rng.integers(p.shape[1], size=(len(STATES), per_state))
-        chances = p[np.arange(len(STATES))[:, None], who].reshape(n, 3)
-        chosen = (rng.random((n, 1)) > chances.cumsum(1)).sum(1).clip(max=2)
-        found = distribution(frame.assign(option=np.array(COLOR.options)[chosen]), items=Survey(COLOR), ci=0.95, n_boot=400, seed=run)
-        held += (found["low"].to_numpy() <= target) & (target <= found["high"].to_numpy())
+    for number in range(runs // block):
+        who = rng.integers(p.shape[1], size=(block, len(STATES), per_state))
+        chances = p[np.arange(len(STATES))[:, None], who].reshape(block * n, 3)
+        chosen = (rng.random((block * n, 1)) > chances.cumsum(1)).sum(1).clip(max=2)
+        answers = frame.assign(option=np.array(COLOR.options)[chosen])
+        found = distribution(answers, by="run", items=Survey(COLOR), ci=0.95, n_boot=400, seed=number)
+        low, high = (found[end].to_numpy().reshape(block, 3) for end in ("low", "high"))
+        held += ((low <= target) & (target <= high)).sum(0)
     assert 0.93 <= held.mean() / runs <= 0.97, held / runs
 
 
@@ -806,17 +809,21 @@ def test_intervals_of_drift_hold_the_truth_as_often_as_they_say():
     short = PEOPLE.assign(text=render(PEOPLE))
     p = [truth.probabilities(t, BALLOT).query("option == @DEMOCRAT")["share"].to_numpy().reshape(len(STATES), -1)
          for t in (short, short.assign(text=short["text"] + "\n" + longer))]
-    target, per_state, rng, runs = 100 * (p[1] - p[0]).mean(), 15, np.random.default_rng(13), 1000
+    target, per_state, rng, years, runs = 100 * (p[1] - p[0]).mean(), 15, np.random.default_rng(13), [2016, 2020, 2024], 999
     n, held = len(STATES) * per_state, 0
     names, states = [f"p{i:03d}" for i in range(n)], np.repeat(STATES, per_state)
-    frame = pd.DataFrame({"persona_id": names * 2, "state": np.tile(states, 2), "weight": 1.0, "item_id": "president_2020", "status": "ok",
+    frame = pd.DataFrame({"persona_id": names * 2, "state": np.tile(states, 2), "weight": 1.0, "status": "ok",
                           "tier": np.repeat(["meta", "descriptive"], n)})
-    for run in range(runs):
-        who = rng.integers(p[0].shape[1], size=(len(STATES), per_state))
-        chances = np.concatenate([q[np.arange(len(STATES))[:, None], who].ravel() for q in p])
-        answers = frame.assign(option=np.where(rng.random(2 * n) < chances, DEMOCRAT, REPUBLICAN))
-        found = drift(answers, n_boot=400, seed=run).iloc[0]
-        held += found["low"] <= target <= found["high"]
+    options = [sorted(item.options[:2], key=party) for item in presidential_election()]
+    for run in range(runs // len(years)):
+        each = []
+        for year, sides in zip(years, options, strict=True):      # three elections of other people each, with the chances of 2020
+            who = rng.integers(p[0].shape[1], size=(len(STATES), per_state))
+            chances = np.concatenate([q[np.arange(len(STATES))[:, None], who].ravel() for q in p])
+            each.append(frame.assign(item_id=f"president_{year}", option=np.where(rng.random(2 * n) < chances, *sides)))
+        found = drift(pd.concat(each, ignore_index=True), n_boot=400, seed=run)
+        held += ((found["low"] <= target) & (target <= found["high"])).sum()
+        assert found["year"].tolist() == years
     assert target > 10 and 0.93 <= held / runs <= 0.97, held / runs
 
 
