@@ -259,8 +259,10 @@ def tilt(answers: pd.DataFrame, personas: pd.DataFrame, last_year: int, *, truth
     Returns
     -------
     DataFrame
-        The personas with the new `weight` and `tilt`, the factor. `.attrs["report"]` has a row per state: target, before, after,
-        effective_sample_size_before and _after, at_bounds, tilted.
+        The personas with the new `weight`, `tilt` (the factor, of all tilts together) and `tilted_to`, the last year whose result is in the weights.
+        Where this column comes along, no function learns from or scores that year or an earlier one. `.attrs["report"]` has a row per state: target,
+        before, after, after_low and after_high (95 %, Wilson, of people as many as the effective sample size), effective_sample_size_before and
+        _after, at_bounds, tilted.
 
     Raises
     ------
@@ -276,7 +278,8 @@ def tilt(answers: pd.DataFrame, personas: pd.DataFrame, last_year: int, *, truth
         raise ValueError(f"unknown level {level!r}; one of state, national")
     if not 0 <= bounds[0] <= 1 <= bounds[1] or bounds[0] == bounds[1]:
         raise ValueError(f"bounds must be a least factor up to 1 and a largest from 1, such as (0.1, 10); got {bounds}")
-    ballots = _count(answers, personas, last_year, survey, electorate)
+    bare = [f.drop(columns="tilted_to", errors="ignore") for f in (answers, personas)]  # weights may be tilted once more
+    ballots = _count(bare[0], bare[1], last_year, survey, electorate)
     if len(ballots.runs) > 1:
         raise ValueError(f"answers hold {len(ballots.runs)} runs; select one tier, generator, simulator and mode")
     people = ballots.people
@@ -289,10 +292,12 @@ def tilt(answers: pd.DataFrame, personas: pd.DataFrame, last_year: int, *, truth
         mine = np.flatnonzero(group == name)
         factor[mine], row = _tilted(votes[mine], side[mine], float(truth.get(name, np.nan)), bounds, str(name))
         rows.append(row)
-    report = pd.DataFrame(rows)
+    report = _with_wilson(pd.DataFrame(rows))
     _warn_of_tilt(report, bounds)
     ratio = pd.Series(factor, index=people["persona_id"]).reindex(personas["persona_id"]).fillna(1.0).to_numpy()
-    out = personas.assign(weight=personas["weight"].to_numpy(float) * ratio, tilt=ratio)
+    once = personas.reindex(columns=["tilt", "tilted_to"]).astype(float).fillna({"tilt": 1.0, "tilted_to": last_year})
+    out = personas.assign(weight=personas["weight"].to_numpy(float) * ratio, tilt=ratio * once["tilt"].to_numpy(),
+                          tilted_to=np.maximum(once["tilted_to"].to_numpy(), last_year).astype(int))
     out.attrs["report"] = report
     return out
 
@@ -323,6 +328,18 @@ def _tilted(votes: np.ndarray, side: np.ndarray, target: float, bounds: tuple[fl
     hit = int(((f <= bounds[0] * (1 + 1e-9)) | (f >= bounds[1] * (1 - 1e-9))).sum())
     return out, row | {"after": float((w * f) @ v / (w @ f)), "effective_sample_size_before": size(w), "effective_sample_size_after": size(w * f),
                        "at_bounds": hit, "tilted": True}
+
+# %% ../nbs/10e_election_correction.ipynb #ec0e0017
+def _with_wilson(report: pd.DataFrame) -> pd.DataFrame:
+    "The 95 % interval of `after` from as many people as the effective sample size."
+    z2, p, n = stats.norm.ppf(0.975) ** 2, report["after"], report["effective_sample_size_after"].clip(lower=1e-9)
+    middle, half = (p + z2 / (2 * n)) / (1 + z2 / n), np.sqrt(z2 * (p * (1 - p) + z2 / (4 * n)) / n) / (1 + z2 / n)
+    place = list(report.columns).index("after") + 1
+    out = report.copy()
+    out.insert(place, "after_high", np.minimum(middle + half, 1))
+    out.insert(place, "after_low", np.maximum(middle - half, 0))
+    return out
+
 
 # %% ../nbs/10e_election_correction.ipynb #ec0e0016
 def _warn_of_tilt(report: pd.DataFrame, bounds: tuple[float, float]) -> None:

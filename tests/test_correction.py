@@ -11,9 +11,10 @@ from persona_kit.benchmarks import load_benchmark
 from persona_kit.calibration import poststratify
 from persona_kit.correction import _simplex, acquiescence, conformal_radius, fit_correction, fit_ensemble, hold_out, leave_out, verdict
 from persona_kit.election_correction import calibration_table, correct_elections, human_sample_table, tilt
-from persona_kit.elections import YEARS, forecast, results
+from persona_kit.elections import YEARS, drift, evaluate, forecast, results
 from persona_kit.multilevel import mrp
 from persona_kit.population import us_adults
+from persona_kit.respondent import Respondent, sample_answers
 from persona_kit.surveys import presidential_election
 
 OPTIONS = ["low", "middle", "high"]
@@ -270,7 +271,7 @@ def test_tilted_persons_give_the_last_election():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         tilted = tilt(answers, people, 2016)
-    last = forecast(answers.drop(columns="weight"), tilted, 2016)
+    last = forecast(answers.drop(columns="weight"), tilted.drop(columns="tilted_to"), 2016)  # only without the mark: nothing is scored here
     assert np.allclose(last["share"], last["real"], atol=1e-9)
     report = tilted.attrs["report"].set_index("state")
     for state in ("CA", "WY"):  # closed form for votes of 0 and 1
@@ -284,6 +285,61 @@ def test_tilted_persons_give_the_last_election():
     assert carried["error"].abs().mean() < 0.4 * plain["error"].abs().mean()
     national = tilt(answers, people, 2016, level="national").attrs["report"].iloc[0]
     assert national["after"] == pytest.approx(national["target"], abs=1e-9) and national["before"] < national["target"] - 0.05
+
+
+def tilted_to(year, n=20):
+    answers = voters(n)
+    people = answers[["persona_id", "state", "weight"]].drop_duplicates("persona_id").assign(tier="planted")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="all persons voted the same way")
+        return answers.drop(columns="weight"), tilt(answers, people, year), answers
+
+
+@pytest.mark.parametrize(
+    "score",
+    [
+        lambda a, p: correct_elections(a, p, train_years=2016, target_year=2020, kind="shift"),
+        lambda a, p: calibration_table(a, p, years=(2016, 2020), n_boot=20),
+        lambda a, p: evaluate(a, p, 2020, n_boot=20),
+        lambda a, p: evaluate(a.merge(p[["persona_id", "weight", "tilted_to"]]), None, 2020, n_boot=20),
+        lambda a, p: forecast(a, p, n_boot=20),
+        lambda a, p: forecast(a, p.drop(columns="tier").sample(frac=1, random_state=1).assign(tier="x"), 2016, n_boot=20),
+        lambda a, p: drift(pd.concat([a, a.assign(tier="meta")]), p, years=2020, n_boot=20),
+    ],
+)
+def test_weights_that_hold_a_result_are_not_scored_on_it(score):
+    answers, people, _ = tilted_to(2020)
+    assert people["tilted_to"].eq(2020).all()
+    with pytest.raises(ValueError, match=r"tilted to the result of 2020 \(column tilted_to\), so .*20(16|20) cannot .* later years only"):
+        score(answers, people)
+
+
+def test_weights_that_hold_an_earlier_result_are_scored_on_the_next_with_what_they_cost():
+    answers, people, before = tilted_to(2016)
+    found, plain = forecast(answers, people, 2020, n_boot=20), forecast(before, year=2020, n_boot=20)
+    assert np.allclose(found["uncorrected"], plain["share"]) and not np.allclose(found["share"], plain["share"], atol=0.01)
+    weight = people.set_index("state")["weight"]
+    assert (
+        found["n_eff"].iloc[0] == pytest.approx(weight["AK"].sum() ** 2 / (weight["AK"] ** 2).sum())
+        and (found["n_eff"] <= found["n"] + 1e-9).all()
+    )
+    assert "n_eff" not in plain and evaluate(answers, people, 2020, n_boot=20)["kind"].eq("personas").any()
+    with pytest.warns(UserWarning, match="of 3060 answers have a weight of their own, which counts"):
+        assert np.allclose(forecast(before, people, 2020, n_boot=20)["share"], plain["share"])
+    twice = tilt(answers, people.assign(tilted_to=2020), 2016)
+    assert twice["tilted_to"].eq(2020).all() and np.allclose(twice["tilt"], people["tilt"])
+    report = people.attrs["report"].set_index("state")
+    assert (report["after_low"] < report["after"]).all() and (report["after"] < report["after_high"])[report["tilted"]].all()
+    wide = 2 * 1.96 * np.sqrt(report["after"] * (1 - report["after"]) / report["effective_sample_size_after"])
+    assert (report["after_high"] - report["after_low"])["CA"] == pytest.approx(wide["CA"], rel=0.15) and report.loc["DC", "after_low"] < 0.9
+
+
+def test_the_year_of_a_tilt_goes_with_the_answers():
+    ballot = presidential_election(2020)
+    people = us_adults().sample(per_state=1, states=["CA", "WY"], seed=1).assign(tilted_to=2020, tilt=1.0)
+    told = sample_answers(Respondent(items=ballot), people, ballot, seed=1)
+    with pytest.raises(ValueError, match="tilted to the result of 2020"):
+        evaluate(told, n_boot=20)
 
 
 def test_a_correction_that_leaves_the_model_out_is_called_so():
