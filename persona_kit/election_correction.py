@@ -329,7 +329,7 @@ def _tilted(votes: np.ndarray, side: np.ndarray, target: float, bounds: tuple[fl
     return out, row | {"after": float((w * f) @ v / (w @ f)), "effective_sample_size_before": size(w), "effective_sample_size_after": size(w * f),
                        "at_bounds": hit, "tilted": True}
 
-# %% ../nbs/10e_election_correction.ipynb #ec0e0017
+# %% ../nbs/10e_election_correction.ipynb #ec0n0017
 def _with_wilson(report: pd.DataFrame) -> pd.DataFrame:
     "The 95 % interval of `after` from as many people as the effective sample size."
     z2, p, n = stats.norm.ppf(0.975) ** 2, report["after"], report["effective_sample_size_after"].clip(lower=1e-9)

@@ -111,6 +111,107 @@ def test_what_was_trained_on_is_refused_by_name():
         fit_correction(simulated, truth, "magic")
 
 
+def test_what_was_trained_on_is_refused_in_other_groups_with_other_spaces_and_under_other_names():
+    simulated, truth = planted(10, 1)
+    by = lambda f, *names: pd.concat([f.assign(party=p) for p in names])
+    parted = fit_correction(by(simulated, "R", "D"), by(truth, "R", "D"), "shift", by="party")
+    pooled = simulated.assign(party="all", share=np.tile([0.2, 0.3, 0.5], 10))
+    with pytest.raises(ValueError, match=r"q000 in all: other groups of this item were trained on \(10 such"):
+        parted.apply(pooled)
+    assert len(parted.apply(pooled, allow="groups")) == 30
+    with pytest.raises(ValueError, match="q000 in R was trained on"):
+        parted.apply(by(simulated, "R"), allow=["groups", "equal"])
+    correction = fit_correction(simulated[:24], truth[:24], "shift")
+    with pytest.raises(ValueError, match="q000 was trained on"):
+        correction.apply(simulated[:3].assign(item_id=" q000 "))
+    renamed = simulated.assign(item_id="new " + simulated["item_id"])
+    with pytest.raises(ValueError, match="8 of 10 rows have the same shares as rows that were trained on"):
+        correction.apply(renamed.sample(frac=1, random_state=1))
+    assert len(correction.apply(renamed, allow="equal")) == 30 and len(correction.apply(renamed[24:])) == 6
+    with pytest.raises(ValueError, match="allow: unknown 'all'; one of groups, equal"):
+        correction.apply(renamed, allow="all")
+
+
+def test_a_few_people_may_answer_two_items_alike():
+    "A row or two of many people may be equal by chance, of ten people even most."
+    rng = np.random.default_rng(2)
+    _, truth = planted(20, 1)
+    draw = lambda n: truth.assign(share=(rng.multinomial(n, [0.3, 0.4, 0.3], size=20) / n).ravel())
+    ten, many = draw(10), draw(200)
+    many.loc[45:50, "share"] = many.loc[:5, "share"].to_numpy()
+    assert len(fit_correction(many[:45], truth[:45], "shift").apply(many[45:])) == 15
+    again = lambda f: f[:18].assign(item_id="new " + f["item_id"])
+    with pytest.raises(ValueError, match="6 of 6 rows have the same shares"):
+        fit_correction(many[:45], truth[:45], "shift").apply(again(many))
+    with pytest.warns(UserWarning, match="6 of 6 rows have the same shares .* with 10 people each this may be chance"):
+        assert len(fit_correction(ten[:45], truth[:45], "shift").apply(again(ten))) == 18
+
+
+@pytest.mark.parametrize("kind", ["shift", "shrinkage", "cutpoints"])
+def test_rows_stay_in_their_order(kind):
+    simulated, truth = planted(12, 3)
+    names = {f"q{i:03d}": f"i{i}" for i in range(12)}
+    items = scale_items(12).replace({"item_id": names})
+    simulated, truth = (f.assign(item_id=f["item_id"].map(names)) for f in (simulated, truth))
+    new = simulated[24:].sample(frac=1, random_state=4)
+    correction = fit_correction(simulated[:24], truth[:24], kind, items=items)
+    found, sorted_ = correction.apply(new, items=items), correction.apply(simulated[24:], items=items)
+    assert np.array_equal(found[["item_id", "option", "uncorrected"]], new[["item_id", "option", "share"]])
+    both = found.merge(sorted_, on=["item_id", "option"])
+    assert np.allclose(both["corrected_x"], both["corrected_y"]) and np.allclose(found.groupby("item_id")["corrected"].sum(), 1)
+    by_rows, by_names = verdict(found, truth.loc[new.index, "share"]), verdict(found, truth)
+    assert by_rows.equals(by_names) and by_names["n"].iloc[0] == 4 and by_names["rows"].iloc[0] == 12
+    with pytest.raises(ValueError, match="truth lacks 3 of 12 rows, such as i10 × "):
+        verdict(found, truth[truth["item_id"] != "i10"])
+    with pytest.raises(ValueError, match="stands twice"):
+        verdict(found, pd.concat([truth, truth]))
+
+
+def test_the_gain_is_as_uncertain_as_its_items():
+    "Options of one item err together: 95 % intervals from 18 items hold the mean gain in 93 to 97 %."
+
+    def study(n, rng):
+        off = [rng.normal(0, s, (n, 1)) * [1, -0.5, -0.5] + rng.normal(0, 0.02, (n, 3)) for s in (0.08, 0.05)]
+        return pd.DataFrame(
+            {
+                "item_id": np.repeat(np.arange(n).astype(str), 3),
+                "uncorrected": 0.3 + off[0].ravel(),
+                "corrected": 0.3 + off[1].ravel(),
+            }
+        )
+
+    rng = np.random.default_rng(7)
+    real = verdict(study(40_000, rng), np.full(120_000, 0.3), n_boot=2)["gain"].iloc[0]
+    found = pd.concat([verdict(study(18, rng), np.full(54, 0.3), n_boot=300) for _ in range(1500)])
+    assert 0.93 <= ((found["gain_low"] <= real) & (real <= found["gain_high"])).mean() <= 0.97
+    assert found["n"].eq(18).all() and found["rows"].eq(54).all()
+    one = verdict(study(1, rng), np.full(3, 0.3))
+    assert one[["gain_low", "gain_high"]].isna().all(axis=None) and one["n"].iloc[0] == 1
+
+
+def test_a_correction_worse_than_the_other_items_is_called_so():
+    "Simulated shares that are noise, and items that are all alike: the other items' mean is better than any map of the noise."
+    rng = np.random.default_rng(0)
+    _, truth = planted(12, 1)
+    noise = truth.assign(share=rng.dirichlet(np.ones(3), 12).ravel())
+    alike = truth.assign(share=rng.dirichlet(np.ones(3) * 200, 12).ravel())
+    for kind in ("shift", "cutpoints"):
+        found = leave_out(noise, alike, kind, over="item_id", items=scale_items(12))
+        total = found.groupby("option")["real"].transform("sum")
+        assert np.allclose(found["other_items"], (total - found["real"]) / 11)
+        worse = (found["corrected"] - found["real"]).abs().mean() > (found["other_items"] - found["real"]).abs().mean()
+        assert worse and found.attrs["verdict"].endswith("worse than the mean of the other items")
+
+
+def test_items_without_a_topic_are_named():
+    simulated, truth = planted(8, 3)
+    items = scale_items(8)
+    items.loc[[2, 5], "topic"] = None
+    with pytest.warns(UserWarning, match=r"2 of 8 items have no topic \(q002, q005\): they are learned from, but not corrected"):
+        found = leave_out(simulated, truth, "shift", items=items)
+    assert found["item_id"].nunique() == 6
+
+
 def test_leaving_topics_out_uses_no_truth_of_the_topic():
     simulated, truth = planted(30, 3)
     items = scale_items(30)
@@ -191,6 +292,12 @@ def test_ensembles_are_learned_on_the_past_and_hold():
     assert np.abs(found["corrected"] - truth[51:]).mean() < np.abs(found["uncorrected"] - truth[51:]).mean()
     with pytest.raises(ValueError, match="was trained on"):
         ensemble.apply(x[:51])
+    with pytest.raises(ValueError, match="51 of 51 rows have the same shares as rows that were trained on"):
+        ensemble.apply(x[:51].reset_index(drop=True).rename("new {}".format))
+    with pytest.raises(ValueError, match="was trained on and cannot be scored"):
+        ensemble.apply(
+            x[:1].rename(index=lambda u: tuple(f"{p} " for p in u) if isinstance(u, tuple) else f"{u} " if isinstance(u, str) else u)
+        )
     with pytest.raises(ValueError, match="no column 'c'"):
         ensemble.apply(x[51:][["a", "b"]])
     with pytest.raises(ValueError, match="more units than estimates"):
