@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import special, stats
 
-from .calibration import _Post, _cells, _collapsed, _find, _listed
+from .calibration import _Post, _cells, _collapsed, _find, _listed, _wilson
 from .correction import _simplex, conformal_radius, hold_out
 from .elections import _Ballots, _RUN, YEARS, _centred, _check_draws, _check_year, _count, results
 from .multilevel import _design, _posterior
@@ -608,8 +608,9 @@ def human_sample_table(answers: pd.DataFrame, human: pd.DataFrame, by: str, opti
     -------
     DataFrame
         One row per level (groups, overall) and method: before, after, people, baseline (absolute errors in points, mean over groups and
-        samples), after_low, after_high (over samples of humans; of personas for methods that use none), gain, coverage (of the intervals;
-        missing where a method has none), n_eff (median), n_groups, verdict.
+        samples; baseline is missing without one), after_low, after_high (over samples of humans; of personas for methods that use none), gain,
+        coverage (of the intervals), n_eff (median; missing for groups that were all moved by one number), n_groups, verdict (with the coverage, if it
+        is more than five points below `ci`).
 
     Raises
     ------
@@ -690,9 +691,15 @@ def _from_people(people: pd.DataFrame, truth: pd.DataFrame, simulated: pd.Series
     moved = special.expit(special.logit(model)[:, None] + move + np.array([0, -z, z]) * se)
     row = rectify(y, model[place], np.repeat(model, np.maximum(size.astype(int), 1)), seed=seed).iloc[0]
     known = {"simulated": pd.Series(special.logit(model), truth.index)}
-    return {"people": _alone(y, place, len(truth), ci), "shift": _Guess(moved, part @ moved, (n, n)),
+    return {"people": _alone(y, place, len(truth), ci), "shift": _Guess(moved, part @ moved, (np.nan, _worth(part @ moved, z))),
             "rectified": _Guess(None, row[["corrected", "low", "high"]].to_numpy(float), (np.nan, row["n_eff"])),
             "mrp_people": _multilevel(_draws(people, truth, by, option, known, seed), part, ci)}
+
+
+def _worth(guess: np.ndarray, z: float) -> float:
+    "People of a simple random sample with as wide an interval."
+    share, low, high = guess
+    return float(share * (1 - share) * (2 * z / max(high - low, 1e-12)) ** 2)
 
 
 def _alone(y: np.ndarray, place: np.ndarray, size: int, ci: float) -> _Guess:
@@ -723,17 +730,18 @@ def _from_personas(answers: pd.DataFrame, human: pd.DataFrame, by: str, option: 
     truth = human[human["option"] == option].set_index(by)[["share", "n"]]
     found: dict[str, list] = {}
     part, rng = (truth["n"] / truth["n"].sum()).to_numpy(float), np.random.default_rng(seed)
-    bare = lambda groups, overall, n: _Guess(None if groups is None else _pointwise(groups), _pointwise(overall)[0], (n / len(part), n))
+    bare = lambda groups, overall: _Guess(None if groups is None else _pointwise(groups), _pointwise(overall)[0], (np.nan, np.nan))
     for k in range(n_samples + 1):
         drawn = answers if k == 0 else answers.groupby(by, sort=False).sample(frac=1, replace=True, random_state=rng)
         groups = _group_means(drawn, by, option, weight).reindex(truth.index).to_numpy(float)
         w = drawn[weight].astype(float) if weight in drawn else pd.Series(1.0, index=drawn.index)
-        plain, size = float(np.average(drawn["option"].eq(option), weights=w)), float(w.sum() ** 2 / (w**2).sum())
-        found.setdefault("none", []).append(_errors(bare(groups, plain, size), truth))
-        found.setdefault("poststratified", []).append(_errors(bare(None, part @ groups, size), truth))
+        plain = float(np.average(drawn["option"].eq(option), weights=w))
+        first = _with_sampling(answers, truth, by, weight, groups, plain, ci) if k == 0 else {}
+        found.setdefault("none", []).append(_errors(first.get("none", bare(groups, plain)), truth))
+        found.setdefault("poststratified", []).append(_errors(first.get("poststratified", bare(None, part @ groups)), truth))
     if 0 < answers["option"].eq(option).sum() < len(answers) and len(answers) >= 30:
         draws = _draws(answers, truth, by, option, {}, seed)
-        found["mrp"] = [_errors(g, truth) for g in (_multilevel(draws, part, ci), *(bare(d, part @ d, np.nan) for d in draws[:n_samples]))]
+        found["mrp"] = [_errors(g, truth) for g in (_multilevel(draws, part, ci), *(bare(d, part @ d) for d in draws[:n_samples]))]
     return found
 
 
@@ -742,9 +750,25 @@ def _pointwise(share: "np.ndarray | float") -> np.ndarray:
     share = np.atleast_1d(share)
     return np.column_stack([share, np.full((len(share), 2), np.nan)])
 
+# %% ../nbs/10e_election_correction.ipynb #ec0h0011
+def _with_sampling(answers: pd.DataFrame, truth: pd.DataFrame, by: str, weight: str, groups: np.ndarray, plain: float, ci: float) -> dict[str, _Guess]:
+    "Uncorrected and post-stratified shares with Wilson's intervals from the draw of personas (Kish's effective number of answers)."
+    w = answers[weight].astype(float) if weight in answers else pd.Series(1.0, index=answers.index)
+    kish = (w.groupby(answers[by]).sum() ** 2 / (w**2).groupby(answers[by]).sum()).reindex(truth.index).to_numpy(float)
+    part, smooth = (truth["n"] / truth["n"].sum()).to_numpy(float), (groups * kish + 0.5) / (kish + 1)  # a group of one kind has a variance too
+    overall = float(w.sum() ** 2 / (w**2).sum())
+    post = float(part @ groups)
+    size = max(post * (1 - post), 1e-12) / float(part**2 @ (smooth * (1 - smooth) / kish))
+    ends = lambda share, n: np.column_stack([share, *_wilson(share, np.zeros(len(share)), n, n - 1, ci)])
+    one = lambda share, n: ends(np.array([share]), np.array([n]))[0]
+    return {"none": _Guess(ends(groups, kish), one(plain, overall), (float(np.median(kish)), overall)),
+            "poststratified": _Guess(None, one(post, size), (np.nan, size))}
+
+
 # %% ../nbs/10e_election_correction.ipynb #ec0h0008
 def _human_frame(found: dict[str, list], truth: pd.DataFrame, baseline: "pd.Series | float | None", ci: float) -> pd.DataFrame:
-    known = np.nan if baseline is None else baseline.reindex(truth.index) if isinstance(baseline, pd.Series) else baseline
+    truth = truth[["share", "n"]].astype(float)
+    known = np.nan if baseline is None else baseline.reindex(truth.index).astype(float) if isinstance(baseline, pd.Series) else float(baseline)
     part = truth["n"] / truth["n"].sum()
     base = {"groups": 100 * float((truth["share"] - known).abs().mean()), "overall": 100 * abs(float((part * (truth["share"] - known)).sum(skipna=False)))}
     rows = []
@@ -755,9 +779,9 @@ def _human_frame(found: dict[str, list], truth: pd.DataFrame, baseline: "pd.Seri
             after, low, high = _spread(e[:, 0], method in ("none", "poststratified", "mrp"), ci)
             words = ["worse than no correction"] * bool(after > before + 1e-9) + ["worse than the baseline"] * bool(after > base[level] + 1e-9)
             words += ["no better than the people alone"] * bool(method != "people" and after >= people)
-            held = np.nan if np.isnan(e[:, 1]).all() else float(np.nanmean(e[:, 1]))
-            rows.append((level, method, before, after, low, high, people, base[level], before - after, held, float(np.nanmedian(e[:, 2])), n_groups,
-                         " and ".join(words) or "better"))
+            held, n_eff = (np.nan if np.isnan(v).all() else float(f(v)) for f, v in ((np.nanmean, e[:, 1]), (np.nanmedian, e[:, 2])))
+            verdict = (" and ".join(words) or "better") + (f"; intervals hold {held:.0%}" if held < ci - 0.05 else "")
+            rows.append((level, method, before, after, low, high, people, base[level], before - after, held, n_eff, n_groups, verdict))
     return pd.DataFrame(rows, columns=["level", "method", "before", "after", "after_low", "after_high", "people", "baseline", "gain", "coverage", "n_eff",
                                        "n_groups", "verdict"])
 

@@ -10,7 +10,15 @@ from scipy import optimize, special
 from persona_kit.benchmarks import load_benchmark
 from persona_kit.calibration import poststratify
 from persona_kit.correction import _simplex, acquiescence, conformal_radius, fit_correction, fit_ensemble, hold_out, leave_out, verdict
-from persona_kit.election_correction import calibration_table, correct_elections, human_sample_table, tilt
+from persona_kit.election_correction import (
+    _errors,
+    _group_means,
+    _with_sampling,
+    calibration_table,
+    correct_elections,
+    human_sample_table,
+    tilt,
+)
 from persona_kit.elections import YEARS, drift, evaluate, forecast, results
 from persona_kit.multilevel import mrp
 from persona_kit.population import us_adults
@@ -563,6 +571,47 @@ def test_two_hundred_people_repair_a_lean_and_are_named_as_the_baseline():
         human_sample_table(simulated, vote, "race", "Donald Trump", n_humans=20)
     with pytest.raises(ValueError, match="no group of 'race' is on both sides"):
         human_sample_table(simulated.assign(race="x"), vote, "race", "Donald Trump")
+
+
+def test_the_table_needs_no_baseline_and_says_how_often_intervals_hold():
+    pytest.importorskip("statsmodels", reason="statsmodels is not installed (extra models)")
+    _, vote = load_benchmark("cces_2016_vote", by="education")
+    rng, education = np.random.default_rng(5), np.repeat(vote["education"].unique(), 300)
+    told = rng.random(600) < 0.6  # no difference between the groups, and far too high
+    simulated = pd.DataFrame(
+        {"item_id": "vote_2016", "education": education, "status": "ok", "option": np.where(told, "Donald Trump", "Another candidate")}
+    )
+    table = human_sample_table(simulated, vote, "education", "Donald Trump", n_samples=6)
+    assert table["baseline"].isna().all() and not table["verdict"].str.contains("baseline").any()
+    rows = table.set_index(["level", "method"])
+    assert (
+        rows["coverage"].notna().all()
+        and rows.loc[[("groups", "none"), ("overall", "none"), ("overall", "poststratified")], "coverage"].eq(0).all()
+    )
+    low = rows["coverage"] < 0.9
+    assert low.sum() >= 3 and (rows["verdict"].str.contains("intervals hold") == low).all()
+    assert rows.loc[("overall", "none"), "verdict"].endswith("; intervals hold 0%")
+    assert rows.loc[("overall", "none"), "n_eff"] == 600 and rows.loc[("groups", "none"), "n_eff"] == 300
+    assert np.isnan(rows.loc[("groups", "shift"), "n_eff"]) and 150 < rows.loc[("overall", "shift"), "n_eff"] < 260
+
+
+def test_intervals_of_uncorrected_shares_hold_what_personas_are_drawn_from():
+    "Personas drawn from the truth itself: nothing to correct, and the intervals hold."
+    _, vote = load_benchmark("cces_2016_vote", by="race", groups=["White", "Black", "Hispanic"])
+    real = vote[vote["option"] == "Donald Trump"].set_index("race")
+    rng, held = np.random.default_rng(6), []
+    for _ in range(300):
+        race = np.repeat(real.index, (200 * real["n"] / real["n"].sum()).round().astype(int) + 20)
+        weight = pd.Series(race).map(real["n"] / pd.Series(race).value_counts()).to_numpy(float)
+        yes = rng.random(len(race)) < real["share"][race].to_numpy()
+        answers = pd.DataFrame({"race": race, "weight": weight, "option": np.where(yes, "Donald Trump", "x")})
+        groups = _group_means(answers, "race", "Donald Trump", "weight").reindex(real.index).to_numpy()
+        plain = float(np.average(yes, weights=weight))
+        found = _with_sampling(answers, real, "race", "weight", groups, plain, 0.95)
+        held.append(
+            [_errors(found["none"], real)["groups"][1], *(_errors(found[m], real)["overall"][1] for m in ("none", "poststratified"))]
+        )
+    assert (np.abs(np.mean(held, axis=0) - 0.955) < 0.035).all()
 
 
 @pytest.mark.parametrize(("share", "message"), [(1.2, "low' has the share 1.2"), ("half", "low' has the share 'half'")])
