@@ -17,8 +17,8 @@ from scipy import linalg, sparse, stats
 from .alignment import _check_by, _check_ci, _tabulate
 from .alignment import resample as bootstrap_weights
 from .personas import TIERS, tier_attributes
-from .population import (Population, _checked_bounds, _codes, _deviation, _name, _pick, _same_total, _stream, _target, _weights,
-                                    _whole)
+from .population import (Population, _at_bounds, _checked_bounds, _codes, _deviation, _effective, _name, _pick, _same_total, _stream, _target,
+                                    _warn_if_exploded, _weights, _whole)
 from .tables import TableError, check, row_seeds, row_uniforms
 
 # %% ../nbs/10_calibration.ipynb #e3be5396
@@ -204,7 +204,7 @@ def entropy_balance(frame: pd.DataFrame, margins: Mapping, *, weight: str = "wei
     Returns
     -------
     Series of float, shape (len(frame),)
-        The fitted weights, on the frame's index.
+        The fitted weights, on the frame's index. With bounds `.attrs["at_bounds"]` holds how many are at the lower and at the upper one.
 
     Raises
     ------
@@ -232,6 +232,8 @@ def entropy_balance(frame: pd.DataFrame, margins: Mapping, *, weight: str = "wei
         raise ValueError(_unmet(design, found, shares, bounds))
     fitted = pd.Series(found.weight * design.total, index=frame.index, name=weight)
     _warn_if_exploded(start, fitted.to_numpy(), bounds)
+    if bounds is not None:
+        fitted.attrs["at_bounds"] = _at_bounds(start, found.weight, bounds)
     return fitted
 
 # %% ../nbs/10_calibration.ipynb #971148f5
@@ -261,31 +263,6 @@ def _unmet(design: _Design, found: _Point, start: np.ndarray, bounds: tuple[floa
     low, high = (0, 0) if bounds is None else _at_bounds(start, found.weight, bounds)
     stuck = f" {low + high} of {len(weight)} weights are at the bounds ({bounds[0]:g}, {bounds[1]:g}): widen them?" if bounds else ""
     return f"the targets cannot be met together; worst is {'; '.join(text)}. Do they contradict each other?{stuck}"
-
-# %% ../nbs/10_calibration.ipynb #86eb9822
-def _at_bounds(before: np.ndarray, after: np.ndarray, bounds: tuple[float, float]) -> tuple[int, int]:
-    "How many ratios of weights, scaled to the same total, are at the lower and at the upper bound."
-    there = before > 0
-    ratio = after[there] / before[there] * (before.sum() / after.sum() if after.sum() > 0 else 1)
-    return int((ratio <= bounds[0] * (1 + 1e-9)).sum()), int((ratio >= bounds[1] * (1 - 1e-9)).sum())
-
-
-def _effective(weight: np.ndarray) -> float:
-    "Kish's effective sample size."
-    return float(weight.sum() ** 2 / (weight**2).sum()) if (weight > 0).any() else 0.0
-
-# %% ../nbs/10_calibration.ipynb #b2934bbc
-def _warn_if_exploded(before: np.ndarray, after: np.ndarray, bounds: tuple[float, float] | None) -> None:
-    there = before > 0
-    most = float((after[there] / before[there]).max() * before.sum() / after.sum())
-    ess = _effective(before), _effective(after)
-    if ess[1] < 0.1 * ess[0] or most > 100:
-        warnings.warn(f"weights explode: the effective sample size falls from {ess[0]:,.0f} to {ess[1]:,.1f}, and one weight grows {most:,.0f}-fold; "
-                      "give bounds=(0.2, 5), fewer targets, or more people", stacklevel=3)
-    low, high = (0, 0) if bounds is None else _at_bounds(before, after, bounds)
-    if bounds is not None and low + high > 0.1 * len(before):
-        warnings.warn(f"{low + high} of {len(before)} weights are at the bounds ({bounds[0]:g}, {bounds[1]:g}): {low} at the lower, {high} at the upper; the targets pull "
-                      "hard on these people: wider bounds, fewer targets, or more people", stacklevel=3)
 
 # %% ../nbs/10_calibration.ipynb #b9c10a9b
 def weighting_report(before, after, *, bounds: tuple[float, float] | None = None) -> pd.DataFrame:

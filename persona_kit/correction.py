@@ -84,6 +84,14 @@ def _rows(frame: pd.DataFrame, by: list[str], kind: str, items: Any, name: str) 
         return out.assign(slot=out["option"].astype(str), odds=_logit(out["share"].to_numpy())).reset_index(drop=True)
     return _cuts(out, keys, items)
 
+# %% ../nbs/10c_correction.ipynb #c0rh0013
+def _units(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    "Items and groups, without the spaces around their names, and their options and shares in one text."
+    named = rows[keys].astype(str).apply(lambda c: c.str.strip())
+    pairs = rows["option"].astype(str).str.strip() + "\x1f" + rows["share"].astype(float).map("{:.10f}".format)
+    return pairs.groupby([named[k] for k in keys], sort=False).agg(lambda p: "\x1f".join(sorted(p))).rename("shares").reset_index()
+
+
 # %% ../nbs/10c_correction.ipynb #c0rr0001
 def _checked_shares(frame: pd.DataFrame, by: list[str], name: str) -> np.ndarray:
     share = pd.to_numeric(frame["share"], errors="coerce").to_numpy(float)
@@ -107,11 +115,12 @@ def _cuts(out: pd.DataFrame, keys: list[str], items: Any) -> pd.DataFrame:
     if lost:
         raise ValueError(f"cutpoints need items= with values: {lost[0]!r} is not there, or has no order")
     place = [table[i]["options"].index(o) if o in table[i]["options"] else -1 for i, o in zip(out["item_id"], out["option"], strict=True)]
-    out = out.assign(place=place).query("place >= 0").sort_values([*keys, "place"], ignore_index=True)
-    grouped = out.groupby(keys, sort=False, observed=True)["share"]
+    out = out.assign(place=place).query("place >= 0").reset_index(drop=True)
+    grouped = out.sort_values("place", kind="stable").groupby(keys, sort=False, observed=True)["share"]
+    level = (grouped.cumsum() / grouped.transform("sum")).reindex(out.index).to_numpy()
     size = np.array([len(table[i]["options"]) for i in out["item_id"]])
     slot = pd.Series(out["place"].astype(str).to_numpy() + "/" + size.astype(str), index=out.index)
-    return out.assign(slot=slot, odds=np.where(out["place"] < size - 1, _logit((grouped.cumsum() / grouped.transform("sum")).to_numpy()), np.nan))
+    return out.assign(slot=slot, odds=np.where(out["place"] < size - 1, _logit(level), np.nan))
 
 # %% ../nbs/10c_correction.ipynb #771527e4
 @dataclass(frozen=True)
@@ -132,7 +141,7 @@ class Correction:
     residuals : ndarray
         Out of sample, in log-odds: each item (or group, of one item) from a fit to the others.
     trained : frozenset
-        Items and groups that were trained on.
+        Items, groups and their simulated shares that were trained on.
     items : Survey or items table, optional
         Orders of the options, for cutpoints.
     """
@@ -150,9 +159,9 @@ class Correction:
         "Return slope and constant per slot."
         return pd.DataFrame({"slope": self.slopes, "constant": self.constants}).rename_axis("slot").reset_index()
 
-    def apply(self, simulated_new: pd.DataFrame, *, items=None, ci: float = 0.95) -> pd.DataFrame:
+    def apply(self, simulated_new: pd.DataFrame, *, items=None, ci: float = 0.95, allow: str | Sequence[str] = ()) -> pd.DataFrame:
         "Correct shares of items that were not trained on; see `apply_correction`."
-        return apply_correction(self, simulated_new, items=items, ci=ci)
+        return apply_correction(self, simulated_new, items=items, ci=ci, allow=allow)
 
     def __repr__(self) -> str:
         return f"Correction({self.kind!r}, trained on {len(self.trained)} items × groups, residual {np.sqrt(np.nanmean(self.residuals**2)):.3f} log-odds)"
@@ -191,7 +200,7 @@ def fit_correction(simulated_train: pd.DataFrame, truth_train: pd.DataFrame, kin
     keys = ["item_id", *by]
     sides = [_rows(f, by, kind, items, n) for f, n in ((simulated_train, "simulated_train"), (truth_train, "truth_train"))]
     both = sides[0].merge(sides[1][[*keys, "option", "odds", "share"]], on=[*keys, "option"], suffixes=("", "_real"))
-    units = both[keys].drop_duplicates()
+    units = _units(both, keys)
     if len(units) < 3:
         raise ValueError(f"{len(units)} items × groups are on both sides; a correction needs at least 3 (are item_id and {by or 'groups'} written the same way?)")
     fitted = _fit(both, by, kind)
@@ -255,7 +264,8 @@ def _keys(rows: pd.DataFrame, by: list[str]) -> pd.Series:
     return rows[["item_id", *by]].astype(str).agg("|".join, axis=1)
 
 # %% ../nbs/10c_correction.ipynb #e4df675f
-def apply_correction(correction: Correction, simulated_new: pd.DataFrame, *, items=None, ci: float = 0.95) -> pd.DataFrame:
+def apply_correction(correction: Correction, simulated_new: pd.DataFrame, *, items=None, ci: float = 0.95,
+                     allow: str | Sequence[str] = ()) -> pd.DataFrame:
     """Correct shares of items that were not trained on.
 
     Parameters
@@ -266,19 +276,30 @@ def apply_correction(correction: Correction, simulated_new: pd.DataFrame, *, ite
     items : Survey or items table, optional
         Of the new items, for cutpoints.
     ci : float
+    allow : str or list of str
+        "groups": groups that were not trained on, of items of which other groups were. "equal": rows whose shares are those of trained rows.
 
     Returns
     -------
     DataFrame
-        item_id, columns of `by`, option, corrected, low, high, n_eff (answers of a simple random sample with as wide an interval), uncorrected.
+        In the order of `simulated_new`: item_id, columns of `by`, option, corrected, low, high, n_eff (answers of a simple random sample with as wide
+        an interval), uncorrected.
 
     Raises
     ------
     ValueError
-        If an item (and group) was trained on, or has an option that was not.
+        If an item was trained on, in this group or another one, whatever spaces are around its name; if rows have the shares of trained ones; or if an
+        option was not trained on. Equal shares that may be chance (counts of up to 2,000 people) are refused if they are three or more, and most of
+        the rows.
+
+    Warns
+    -----
+    UserWarning
+        If these are of fewer than 30 people.
     """
     by, kind = list(correction.by), correction.kind
     rows = _rows(simulated_new, by, kind, items if items is not None else correction.items, "simulated_new")
+    _check_overlap(correction, rows, _allowed(allow))
     _check_new(correction, rows)
     odds, radius = _predicted(rows, (correction.slopes, correction.constants, correction.groups), by), conformal_radius(correction.residuals, ci)
     corrected, low, high = _back(odds, radius, _keys(rows, by), rows.get("place"), kind)
@@ -286,15 +307,55 @@ def apply_correction(correction: Correction, simulated_new: pd.DataFrame, *, ite
 
 # %% ../nbs/10c_correction.ipynb #c0rr0005
 def _check_new(correction: Correction, rows: pd.DataFrame) -> None:
-    "Refuse what was trained on, and options that were not."
-    by = list(correction.by)
-    seen = [key for key in rows[["item_id", *by]].drop_duplicates().astype(str).itertuples(index=False, name=None) if key in correction.trained]
-    if seen:
-        raise ValueError(f"{' in '.join(seen[0])} was trained on and cannot be corrected: the result would be scored on its own truth "
-                         f"({len(seen)} such items × groups); fit without it")
+    "Refuse options that were not trained on."
     odd = [s for s in rows.loc[rows["odds"].notna(), "slot"].unique() if s not in correction.constants.index]
     if odd:
         raise ValueError(f"option or cut {odd[0]!r} was not trained on; there are {', '.join(correction.constants.index[:8])}")
+
+# %% ../nbs/10c_correction.ipynb #c0rh0011
+def _check_overlap(correction: Correction, rows: pd.DataFrame, allow: set[str]) -> None:
+    "Refuse what was trained on, by name and by content."
+    new = list(_units(rows, ["item_id", *correction.by]).itertuples(index=False, name=None))
+    trained = {key[:-1] for key in correction.trained}
+    seen = [key[:-1] for key in new if key[:-1] in trained]
+    if seen:
+        raise ValueError(f"{' in '.join(seen[0])} was trained on and cannot be corrected: the result would be scored on its own truth "
+                         f"({len(seen)} such items × groups); fit without it")
+    items = {item for item, *_ in trained}
+    others = [key[:-1] for key in new if key[0] in items]
+    if others and "groups" not in allow:
+        raise ValueError(f"{' in '.join(others[0])}: other groups of this item were trained on ({len(others)} such items × groups), and its groups may share their "
+                         "truth; fit without the item, or say allow='groups' if the groups have no people in common")
+    shares = [np.array(key[-1].split("\x1f")[1::2], dtype=float) for key in new]
+    _check_copies([key[-1] for key in new], shares, {key[-1] for key in correction.trained}, allow)
+
+
+# %% ../nbs/10c_correction.ipynb #c0rh0012
+def _allowed(allow: str | Sequence[str]) -> set[str]:
+    out = {allow} if isinstance(allow, str) else set(allow)
+    if out - {"groups", "equal"}:
+        raise ValueError(f"allow: unknown {sorted(out - {'groups', 'equal'})[0]!r}; one of groups, equal")
+    return out
+
+
+def _check_copies(new: Sequence, shares: list[np.ndarray], trained: set, allow: set[str]) -> None:
+    "Refuse rows that have the numbers of trained ones, under whatever name; those of few people may be equal by chance."
+    people = [_people(v) for row, v in zip(new, shares, strict=True) if row in trained and v.max() < 1 - 1e-9]
+    most = len(people) >= 3 and 2 * len(people) > len(new)
+    if "equal" in allow or not (most or 0 in people):
+        return
+    text = f"{len(people)} of {len(new)} rows have the same shares as rows that were trained on, under other names"
+    if 0 in people or max(people) >= 30:
+        raise ValueError(f"{text}: they would be scored on their own truth; fit without them, or say allow='equal' if they are other people")
+    warnings.warn(f"{text}; with {max(people)} people each this may be chance. If they are the same people, the result is scored on its own truth", stacklevel=5)
+
+
+def _people(shares: np.ndarray, most: int = 2000) -> int:
+    "The fewest people, unweighted, who can have these shares; 0 if there must be more."
+    people = np.arange(1, most + 1)[:, None] * shares
+    fits = (np.abs(people - np.round(people)) < 1e-6).all(1)
+    return int(np.argmax(fits)) + 1 if fits.any() else 0
+
 
 # %% ../nbs/10c_correction.ipynb #c0rr0006
 def _n_eff(share: np.ndarray, low: np.ndarray, high: np.ndarray, ci: float) -> np.ndarray:
@@ -304,15 +365,18 @@ def _n_eff(share: np.ndarray, low: np.ndarray, high: np.ndarray, ci: float) -> n
 # %% ../nbs/10c_correction.ipynb #603149d3
 def _back(odds: np.ndarray, radius: float, keys: pd.Series, place: pd.Series | None, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     "Shares that sum to 1, and their ends."
-    share = _from_cuts(odds, keys) if kind == "cutpoints" else special.expit(odds)
+    share = special.expit(odds) if place is None else _from_cuts(odds, keys, place)
     share = share / pd.Series(share).groupby(keys.to_numpy()).transform("sum").to_numpy()
     ends = [special.expit(_logit(share) + s * radius) for s in (-1, 1)]
     return share, np.minimum(ends[0], share), np.maximum(ends[1], share)
 
 
-def _from_cuts(odds: np.ndarray, keys: pd.Series) -> np.ndarray:
-    level = pd.Series(np.where(np.isnan(odds), 1.0, special.expit(np.nan_to_num(odds)))).groupby(keys.to_numpy()).cummax()
-    return (level - level.groupby(keys.to_numpy()).shift(1).fillna(0.0)).to_numpy()
+def _from_cuts(odds: np.ndarray, keys: pd.Series, place: pd.Series) -> np.ndarray:
+    "Shares from cumulative ones, in the order of the rows."
+    rising = np.argsort(place.to_numpy(), kind="stable")
+    name, level = keys.to_numpy()[rising], np.where(np.isnan(odds), 1.0, special.expit(np.nan_to_num(odds)))[rising]
+    highest = pd.Series(level, index=rising).groupby(name).cummax()
+    return (highest - highest.groupby(name).shift(1).fillna(0.0)).sort_index().to_numpy()
 
 # %% ../nbs/10c_correction.ipynb #580a5ed1
 def leave_out(simulated: pd.DataFrame, truth: pd.DataFrame, kind: str = "shrinkage", *, over: str = "topic", by: str | Sequence[str] = (), items=None,
@@ -331,27 +395,52 @@ def leave_out(simulated: pd.DataFrame, truth: pd.DataFrame, kind: str = "shrinka
     Returns
     -------
     DataFrame
-        As `apply_correction`, with the column `over` and real, the true share; `.attrs["verdict"]` holds that of `verdict`.
+        As `apply_correction`, with the column `over`, real (the true share) and other_items, the mean of the true shares of the items learned from:
+        what needs no model. `.attrs["verdict"]` holds that of `verdict`, with other_items as baseline.
 
     Raises
     ------
     ValueError
         If there are fewer than two topics.
+
+    Warns
+    -----
+    UserWarning
+        If items have no topic; they are learned from, and not corrected.
     """
     topic = simulated["item_id"] if over == "item_id" else simulated[over] if over in simulated else simulated["item_id"].map(
         {i: a.get(over) for i, a in _item_table(items).items()} if items is not None else {})
     if topic.nunique() < 2:
         raise ValueError(f"leaving out needs at least two values of {over!r}; there are {topic.nunique()} (give items= with topics, or over='item_id')")
+    _warn_of_topicless(simulated, topic, over)
     parts = []
     for name in topic.dropna().unique():
         inside = simulated["item_id"].isin(simulated.loc[topic == name, "item_id"])
-        learned = fit_correction(simulated[~inside], truth[~truth["item_id"].isin(simulated.loc[inside, "item_id"])], kind, by=by, items=items)
-        parts.append(learned.apply(simulated[inside], items=items, ci=ci).assign(**{over: name} if over != "item_id" else {}))
+        others = truth[~truth["item_id"].isin(simulated.loc[inside, "item_id"])]
+        learned = fit_correction(simulated[~inside], others, kind, by=by, items=items)
+        found = learned.apply(simulated[inside], items=items, ci=ci).assign(**{over: name} if over != "item_id" else {})
+        parts.append(found.assign(other_items=_other_items(found, others[others["item_id"].isin(simulated["item_id"])], learned)))
     out = pd.concat(parts, ignore_index=True)
     keys = [c for c in out if c in truth and c in ("item_id", "option", *([by] if isinstance(by, str) else by))]
     out = out.merge(truth[[*keys, "share"]].rename(columns={"share": "real"}), on=keys, how="left")
-    out.attrs["verdict"] = verdict(out, out["real"])["verdict"].iloc[0]
+    out.attrs["verdict"] = verdict(out, out["real"], baseline="other_items")["verdict"].iloc[0].replace("the baseline", "the mean of the other items")
     return out
+
+# %% ../nbs/10c_correction.ipynb #c0rh0016
+def _warn_of_topicless(simulated: pd.DataFrame, topic: pd.Series, over: str) -> None:
+    bare = simulated.loc[topic.isna().to_numpy(), "item_id"].unique()
+    if len(bare):
+        warnings.warn(f"{len(bare)} of {simulated['item_id'].nunique()} items have no {over} ({', '.join(map(str, bare[:8]))}): they are learned from, but not "
+                      "corrected", stacklevel=3)
+
+
+def _other_items(found: pd.DataFrame, truth: pd.DataFrame, learned: Correction) -> np.ndarray:
+    "Mean of the true shares of other items, per option (cutpoints: per place on a scale of as many options) and group."
+    by, kind = list(learned.by), learned.kind
+    known, here = (_rows(f, by, kind, learned.items, "truth") for f in (truth, found.rename(columns={"uncorrected": "share"})))
+    mean = known.groupby(["slot", *by], observed=True)["share"].mean().rename("mean").reset_index()
+    return here[["slot", *by]].merge(mean, on=["slot", *by], how="left")["mean"].to_numpy(float)
+
 
 # %% ../nbs/10c_correction.ipynb #1dfe44f5
 def verdict(corrected: pd.DataFrame, truth, *, baseline=None, n_boot: int = 1000, ci: float = 0.95, seed: int = 0) -> pd.DataFrame:
@@ -361,25 +450,27 @@ def verdict(corrected: pd.DataFrame, truth, *, baseline=None, n_boot: int = 1000
     ----------
     corrected : DataFrame
         With the columns corrected, uncorrected, low and high.
-    truth : array-like
-        True shares, row by row. They are used here and nowhere before.
+    truth : array-like or DataFrame
+        True shares, row by row; or a distributions table, whose rows are found by the columns that both have (item_id, groups, option). They are used
+        here and nowhere before.
     baseline : array-like or str, optional
         Shares (or their column) that need no model, such as the previous election's.
     n_boot, ci, seed
-        Bootstrap over units (rows), paired, for the differences of the errors.
+        Bootstrap over units, paired, for the differences of the errors, widened by t with as many degrees of freedom as units less one. Units are items
+        (item_id) with all their groups and options; groups if there is one item; rows if neither has a name.
 
     Returns
     -------
     DataFrame
-        One row: before, after, baseline (mean absolute errors, in points), gain (before − after) with gain_low and gain_high,
-        coverage (share of the intervals that hold the truth), n, verdict.
+        One row: before, after, baseline (mean absolute errors, in points), gain (before − after) with gain_low and gain_high (missing with one
+        unit), coverage (share of the intervals that hold the truth), n (units), rows, verdict.
 
     Raises
     ------
     ValueError
-        If lengths differ, or no row has all shares.
+        If lengths differ, a table of truths lacks rows or has them twice, or no row has all shares.
     """
-    real = np.asarray(truth, dtype=float)
+    real = _aligned(corrected, truth) if isinstance(truth, pd.DataFrame) else np.asarray(truth, dtype=float)
     guess = corrected[baseline] if isinstance(baseline, str) else baseline
     columns = [corrected["uncorrected"], corrected["corrected"], *([] if guess is None else [guess])]
     if any(len(c) != len(real) for c in columns):
@@ -390,12 +481,53 @@ def verdict(corrected: pd.DataFrame, truth, *, baseline=None, n_boot: int = 1000
         raise ValueError(f"none of {len(real)} rows has a corrected, an uncorrected and a true share")
     errors = errors[:, known]
     means = errors.mean(1)
-    drawn = np.random.default_rng(seed).integers(0, errors.shape[1], (n_boot, errors.shape[1]))
-    low, high = np.quantile((errors[0] - errors[1])[drawn].mean(1), [(1 - ci) / 2, (1 + ci) / 2])
+    units = _of_items(corrected)[known]
+    low, high = _gain_ends(errors[0] - errors[1], units, n_boot, ci, seed)
     words = ["worse than no correction"] * bool(means[1] > means[0]) + ["worse than the baseline"] * bool(len(means) > 2 and means[1] > means[2])
     held = float(((corrected["low"].to_numpy() <= real) & (real <= corrected["high"].to_numpy()))[known].mean()) if "low" in corrected else np.nan
     return pd.DataFrame([{"before": means[0], "after": means[1], "baseline": means[2] if len(means) > 2 else np.nan, "gain": means[0] - means[1],
-                          "gain_low": low, "gain_high": high, "coverage": held, "n": errors.shape[1], "verdict": " and ".join(words) or "better"}])
+                          "gain_low": low, "gain_high": high, "coverage": held, "n": len(np.unique(units)), "rows": len(units),
+                          "verdict": " and ".join(words) or "better"}])
+
+# %% ../nbs/10c_correction.ipynb #c0rh0015
+_VALUES = ("corrected", "low", "high", "n_eff", "uncorrected", "share", "real", "n", "se", "n_effective", "refused", "other_items")
+
+
+def _aligned(corrected: pd.DataFrame, truth: pd.DataFrame) -> np.ndarray:
+    "True shares in the order of the corrected ones."
+    keys = [c for c in corrected if c in truth and c not in _VALUES]
+    if "share" not in truth or "option" not in keys:
+        raise TableError(f"truth: a distributions table with share, option and what names the rows is expected; it has {', '.join(map(str, truth.columns))}")
+    if truth.duplicated(keys).any():
+        raise ValueError(f"truth: {' × '.join(map(str, truth.loc[truth.duplicated(keys), keys].iloc[0]))} stands twice; name its groups, or select one")
+    found = truth[[*keys, "share"]].assign(here=True).rename(columns={"share": "real"})
+    both = corrected[keys].merge(found, on=keys, how="left")
+    lost = both["here"].isna()
+    if lost.any():
+        raise ValueError(f"truth lacks {int(lost.sum())} of {len(both)} rows, such as {' × '.join(map(str, both.loc[lost, keys].iloc[0]))}; are names written the "
+                         "same way?")
+    return both["real"].to_numpy(float)
+
+
+def _of_items(corrected: pd.DataFrame) -> np.ndarray:
+    "The unit of each row: its item; its groups if these differ and the item does not; itself if it has no name."
+    names = [c for c in corrected if c not in (*_VALUES, "option", "item_id", "topic") and not pd.api.types.is_float_dtype(corrected[c])]
+    if "item_id" in corrected and (corrected["item_id"].nunique() > 1 or not names):
+        names = ["item_id"]
+    return corrected.groupby(names, dropna=False, observed=True).ngroup().to_numpy() if names else np.arange(len(corrected))
+
+
+def _gain_ends(gain: np.ndarray, units: np.ndarray, n_boot: int, ci: float, seed: int) -> tuple[float, float]:
+    "Interval of the mean gain, from units drawn again with all their rows."
+    number = np.unique(units, return_inverse=True)[1]
+    m = int(number.max()) + 1
+    if m < 2:
+        return np.nan, np.nan
+    total, rows = np.bincount(number, gain), np.bincount(number)
+    drawn = np.random.default_rng(seed).multinomial(m, np.full(m, 1 / m), size=n_boot)
+    half = stats.t.ppf((1 + ci) / 2, m - 1) * np.sqrt(m / (m - 1)) * ((drawn @ total) / (drawn @ rows)).std()
+    return float(gain.mean() - half), float(gain.mean() + half)
+
 
 # %% ../nbs/10c_correction.ipynb #c0ho0002
 def hold_out(human: pd.DataFrame, n: int, *, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -509,22 +641,31 @@ class Ensemble:
     residuals : ndarray
         Each unit's from weights that were learned on the other units.
     trained : frozenset
+        Names of the units.
+    rows : frozenset
+        Their estimates.
     """
 
     weights: pd.Series
     residuals: np.ndarray
     trained: frozenset
+    rows: frozenset = frozenset()
 
-    def apply(self, estimates: pd.DataFrame, *, ci: float = 0.95) -> pd.DataFrame:
-        """Combine estimates of units that were not trained on: corrected, low, high, n_eff, uncorrected (the plain mean)."""
+    def apply(self, estimates: pd.DataFrame, *, ci: float = 0.95, allow: str | Sequence[str] = ()) -> pd.DataFrame:
+        """Combine estimates of units that were not trained on: corrected, low, high, n_eff, uncorrected (the plain mean).
+
+        Units are told by their index, and by their numbers: rows that equal trained ones are refused, unless allow="equal".
+        """
         lost = [c for c in self.weights.index if c not in estimates]
         if lost:
             raise ValueError(f"estimates: no column {lost[0]!r}; it was part of the ensemble")
-        seen = [u for u in estimates.index if u in self.trained]
+        seen = [u for u in estimates.index if _unit(u) in self.trained]
         if seen:
             raise ValueError(f"{seen[0]!r} was trained on and cannot be scored ({len(seen)} such units); give units an index that names the year too")
         if not np.isfinite(estimates[self.weights.index].to_numpy(float)).all():
             raise ValueError(f"estimates: unit {estimates.index[estimates[self.weights.index].isna().any(axis=1)][0]!r} lacks an estimate; drop it")
+        rows = _unit_rows(estimates[self.weights.index])
+        _check_copies(rows, [np.array(row) for row in rows], set(self.rows), _allowed(allow))
         share, radius = estimates[self.weights.index].to_numpy(float) @ self.weights.to_numpy(), conformal_radius(self.residuals, ci)
         low, high = np.clip(share - radius, 0, 1), np.clip(share + radius, 0, 1)
         return pd.DataFrame({"corrected": share, "low": low, "high": high, "n_eff": _n_eff(share, low, high, ci),
@@ -563,7 +704,17 @@ def fit_ensemble(estimates_past: pd.DataFrame, truth_past) -> Ensemble:
         raise ValueError(f"{len(x)} units for {x.shape[1]} estimates, or a unit stands twice; more units than estimates are needed")
     every = np.arange(len(x))
     residuals = np.array([y[i] - x[i] @ _simplex(x[every != i], y[every != i]) for i in every])
-    return Ensemble(pd.Series(_simplex(x, y), index=estimates_past.columns), residuals, frozenset(estimates_past.index))
+    return Ensemble(pd.Series(_simplex(x, y), index=estimates_past.columns), residuals, frozenset(map(_unit, estimates_past.index)), frozenset(_unit_rows(estimates_past)))
+
+# %% ../nbs/10c_correction.ipynb #c0rh0014
+def _unit(name: Any) -> tuple:
+    "The name of a unit, without the spaces around it."
+    return tuple(part.strip() if isinstance(part, str) else part for part in (name if isinstance(name, tuple) else (name,)))
+
+
+def _unit_rows(estimates: pd.DataFrame) -> list[tuple]:
+    return [tuple(float(v) for v in row) for row in estimates.to_numpy(float).round(10)]
+
 
 # %% ../nbs/10c_correction.ipynb #c0rr0008
 def _simplex(x: np.ndarray, y: np.ndarray) -> np.ndarray:

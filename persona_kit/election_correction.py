@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import special, stats
 
-from .calibration import _Post, _cells, _collapsed, _find, _listed
+from .calibration import _Post, _cells, _collapsed, _find, _listed, _wilson
 from .correction import _simplex, conformal_radius, hold_out
 from .elections import _Ballots, _RUN, YEARS, _centred, _check_draws, _check_year, _count, results
 from .multilevel import _design, _posterior
@@ -259,8 +259,10 @@ def tilt(answers: pd.DataFrame, personas: pd.DataFrame, last_year: int, *, truth
     Returns
     -------
     DataFrame
-        The personas with the new `weight` and `tilt`, the factor. `.attrs["report"]` has a row per state: target, before, after,
-        effective_sample_size_before and _after, at_bounds, tilted.
+        The personas with the new `weight`, `tilt` (the factor, of all tilts together) and `tilted_to`, the last year whose result is in the weights.
+        Where this column comes along, no function learns from or scores that year or an earlier one. `.attrs["report"]` has a row per state: target,
+        before, after, after_low and after_high (95 %, Wilson, of people as many as the effective sample size), effective_sample_size_before and
+        _after, at_bounds, tilted.
 
     Raises
     ------
@@ -276,7 +278,8 @@ def tilt(answers: pd.DataFrame, personas: pd.DataFrame, last_year: int, *, truth
         raise ValueError(f"unknown level {level!r}; one of state, national")
     if not 0 <= bounds[0] <= 1 <= bounds[1] or bounds[0] == bounds[1]:
         raise ValueError(f"bounds must be a least factor up to 1 and a largest from 1, such as (0.1, 10); got {bounds}")
-    ballots = _count(answers, personas, last_year, survey, electorate)
+    bare = [f.drop(columns="tilted_to", errors="ignore") for f in (answers, personas)]  # weights may be tilted once more
+    ballots = _count(bare[0], bare[1], last_year, survey, electorate)
     if len(ballots.runs) > 1:
         raise ValueError(f"answers hold {len(ballots.runs)} runs; select one tier, generator, simulator and mode")
     people = ballots.people
@@ -289,10 +292,12 @@ def tilt(answers: pd.DataFrame, personas: pd.DataFrame, last_year: int, *, truth
         mine = np.flatnonzero(group == name)
         factor[mine], row = _tilted(votes[mine], side[mine], float(truth.get(name, np.nan)), bounds, str(name))
         rows.append(row)
-    report = pd.DataFrame(rows)
+    report = _with_wilson(pd.DataFrame(rows))
     _warn_of_tilt(report, bounds)
     ratio = pd.Series(factor, index=people["persona_id"]).reindex(personas["persona_id"]).fillna(1.0).to_numpy()
-    out = personas.assign(weight=personas["weight"].to_numpy(float) * ratio, tilt=ratio)
+    once = personas.reindex(columns=["tilt", "tilted_to"]).astype(float).fillna({"tilt": 1.0, "tilted_to": last_year})
+    out = personas.assign(weight=personas["weight"].to_numpy(float) * ratio, tilt=ratio * once["tilt"].to_numpy(),
+                          tilted_to=np.maximum(once["tilted_to"].to_numpy(), last_year).astype(int))
     out.attrs["report"] = report
     return out
 
@@ -323,6 +328,18 @@ def _tilted(votes: np.ndarray, side: np.ndarray, target: float, bounds: tuple[fl
     hit = int(((f <= bounds[0] * (1 + 1e-9)) | (f >= bounds[1] * (1 - 1e-9))).sum())
     return out, row | {"after": float((w * f) @ v / (w @ f)), "effective_sample_size_before": size(w), "effective_sample_size_after": size(w * f),
                        "at_bounds": hit, "tilted": True}
+
+# %% ../nbs/10e_election_correction.ipynb #ec0n0017
+def _with_wilson(report: pd.DataFrame) -> pd.DataFrame:
+    "The 95 % interval of `after` from as many people as the effective sample size."
+    z2, p, n = stats.norm.ppf(0.975) ** 2, report["after"], report["effective_sample_size_after"].clip(lower=1e-9)
+    middle, half = (p + z2 / (2 * n)) / (1 + z2 / n), np.sqrt(z2 * (p * (1 - p) + z2 / (4 * n)) / n) / (1 + z2 / n)
+    place = list(report.columns).index("after") + 1
+    out = report.copy()
+    out.insert(place, "after_high", np.minimum(middle + half, 1))
+    out.insert(place, "after_low", np.maximum(middle - half, 0))
+    return out
+
 
 # %% ../nbs/10e_election_correction.ipynb #ec0e0016
 def _warn_of_tilt(report: pd.DataFrame, bounds: tuple[float, float]) -> None:
@@ -591,8 +608,9 @@ def human_sample_table(answers: pd.DataFrame, human: pd.DataFrame, by: str, opti
     -------
     DataFrame
         One row per level (groups, overall) and method: before, after, people, baseline (absolute errors in points, mean over groups and
-        samples), after_low, after_high (over samples of humans; of personas for methods that use none), gain, coverage (of the intervals;
-        missing where a method has none), n_eff (median), n_groups, verdict.
+        samples; baseline is missing without one), after_low, after_high (over samples of humans; of personas for methods that use none), gain,
+        coverage (of the intervals), n_eff (median; missing for groups that were all moved by one number), n_groups, verdict (with the coverage, if it
+        is more than five points below `ci`).
 
     Raises
     ------
@@ -673,9 +691,15 @@ def _from_people(people: pd.DataFrame, truth: pd.DataFrame, simulated: pd.Series
     moved = special.expit(special.logit(model)[:, None] + move + np.array([0, -z, z]) * se)
     row = rectify(y, model[place], np.repeat(model, np.maximum(size.astype(int), 1)), seed=seed).iloc[0]
     known = {"simulated": pd.Series(special.logit(model), truth.index)}
-    return {"people": _alone(y, place, len(truth), ci), "shift": _Guess(moved, part @ moved, (n, n)),
+    return {"people": _alone(y, place, len(truth), ci), "shift": _Guess(moved, part @ moved, (np.nan, _worth(part @ moved, z))),
             "rectified": _Guess(None, row[["corrected", "low", "high"]].to_numpy(float), (np.nan, row["n_eff"])),
             "mrp_people": _multilevel(_draws(people, truth, by, option, known, seed), part, ci)}
+
+
+def _worth(guess: np.ndarray, z: float) -> float:
+    "People of a simple random sample with as wide an interval."
+    share, low, high = guess
+    return float(share * (1 - share) * (2 * z / max(high - low, 1e-12)) ** 2)
 
 
 def _alone(y: np.ndarray, place: np.ndarray, size: int, ci: float) -> _Guess:
@@ -706,17 +730,18 @@ def _from_personas(answers: pd.DataFrame, human: pd.DataFrame, by: str, option: 
     truth = human[human["option"] == option].set_index(by)[["share", "n"]]
     found: dict[str, list] = {}
     part, rng = (truth["n"] / truth["n"].sum()).to_numpy(float), np.random.default_rng(seed)
-    bare = lambda groups, overall, n: _Guess(None if groups is None else _pointwise(groups), _pointwise(overall)[0], (n / len(part), n))
+    bare = lambda groups, overall: _Guess(None if groups is None else _pointwise(groups), _pointwise(overall)[0], (np.nan, np.nan))
     for k in range(n_samples + 1):
         drawn = answers if k == 0 else answers.groupby(by, sort=False).sample(frac=1, replace=True, random_state=rng)
         groups = _group_means(drawn, by, option, weight).reindex(truth.index).to_numpy(float)
         w = drawn[weight].astype(float) if weight in drawn else pd.Series(1.0, index=drawn.index)
-        plain, size = float(np.average(drawn["option"].eq(option), weights=w)), float(w.sum() ** 2 / (w**2).sum())
-        found.setdefault("none", []).append(_errors(bare(groups, plain, size), truth))
-        found.setdefault("poststratified", []).append(_errors(bare(None, part @ groups, size), truth))
+        plain = float(np.average(drawn["option"].eq(option), weights=w))
+        first = _with_sampling(answers, truth, by, weight, groups, plain, ci) if k == 0 else {}
+        found.setdefault("none", []).append(_errors(first.get("none", bare(groups, plain)), truth))
+        found.setdefault("poststratified", []).append(_errors(first.get("poststratified", bare(None, part @ groups)), truth))
     if 0 < answers["option"].eq(option).sum() < len(answers) and len(answers) >= 30:
         draws = _draws(answers, truth, by, option, {}, seed)
-        found["mrp"] = [_errors(g, truth) for g in (_multilevel(draws, part, ci), *(bare(d, part @ d, np.nan) for d in draws[:n_samples]))]
+        found["mrp"] = [_errors(g, truth) for g in (_multilevel(draws, part, ci), *(bare(d, part @ d) for d in draws[:n_samples]))]
     return found
 
 
@@ -725,9 +750,25 @@ def _pointwise(share: "np.ndarray | float") -> np.ndarray:
     share = np.atleast_1d(share)
     return np.column_stack([share, np.full((len(share), 2), np.nan)])
 
+# %% ../nbs/10e_election_correction.ipynb #ec0h0011
+def _with_sampling(answers: pd.DataFrame, truth: pd.DataFrame, by: str, weight: str, groups: np.ndarray, plain: float, ci: float) -> dict[str, _Guess]:
+    "Uncorrected and post-stratified shares with Wilson's intervals from the draw of personas (Kish's effective number of answers)."
+    w = answers[weight].astype(float) if weight in answers else pd.Series(1.0, index=answers.index)
+    kish = (w.groupby(answers[by]).sum() ** 2 / (w**2).groupby(answers[by]).sum()).reindex(truth.index).to_numpy(float)
+    part, smooth = (truth["n"] / truth["n"].sum()).to_numpy(float), (groups * kish + 0.5) / (kish + 1)  # a group of one kind has a variance too
+    overall = float(w.sum() ** 2 / (w**2).sum())
+    post = float(part @ groups)
+    size = max(post * (1 - post), 1e-12) / float(part**2 @ (smooth * (1 - smooth) / kish))
+    ends = lambda share, n: np.column_stack([share, *_wilson(share, np.zeros(len(share)), n, n - 1, ci)])
+    one = lambda share, n: ends(np.array([share]), np.array([n]))[0]
+    return {"none": _Guess(ends(groups, kish), one(plain, overall), (float(np.median(kish)), overall)),
+            "poststratified": _Guess(None, one(post, size), (np.nan, size))}
+
+
 # %% ../nbs/10e_election_correction.ipynb #ec0h0008
 def _human_frame(found: dict[str, list], truth: pd.DataFrame, baseline: "pd.Series | float | None", ci: float) -> pd.DataFrame:
-    known = np.nan if baseline is None else baseline.reindex(truth.index) if isinstance(baseline, pd.Series) else baseline
+    truth = truth[["share", "n"]].astype(float)
+    known = np.nan if baseline is None else baseline.reindex(truth.index).astype(float) if isinstance(baseline, pd.Series) else float(baseline)
     part = truth["n"] / truth["n"].sum()
     base = {"groups": 100 * float((truth["share"] - known).abs().mean()), "overall": 100 * abs(float((part * (truth["share"] - known)).sum(skipna=False)))}
     rows = []
@@ -738,9 +779,9 @@ def _human_frame(found: dict[str, list], truth: pd.DataFrame, baseline: "pd.Seri
             after, low, high = _spread(e[:, 0], method in ("none", "poststratified", "mrp"), ci)
             words = ["worse than no correction"] * bool(after > before + 1e-9) + ["worse than the baseline"] * bool(after > base[level] + 1e-9)
             words += ["no better than the people alone"] * bool(method != "people" and after >= people)
-            held = np.nan if np.isnan(e[:, 1]).all() else float(np.nanmean(e[:, 1]))
-            rows.append((level, method, before, after, low, high, people, base[level], before - after, held, float(np.nanmedian(e[:, 2])), n_groups,
-                         " and ".join(words) or "better"))
+            held, n_eff = (np.nan if np.isnan(v).all() else float(f(v)) for f, v in ((np.nanmean, e[:, 1]), (np.nanmedian, e[:, 2])))
+            verdict = (" and ".join(words) or "better") + (f"; intervals hold {held:.0%}" if held < ci - 0.05 else "")
+            rows.append((level, method, before, after, low, high, people, base[level], before - after, held, n_eff, n_groups, verdict))
     return pd.DataFrame(rows, columns=["level", "method", "before", "after", "after_low", "after_high", "people", "baseline", "gain", "coverage", "n_eff",
                                        "n_groups", "verdict"])
 

@@ -6,8 +6,9 @@
 __all__ = ['YEARS', 'MEASURES', 'results', 'electoral_votes', 'forecast', 'baselines', 'position_bias', 'evaluate', 'drift']
 
 # %% ../nbs/08_elections.ipynb #d71678f2
+import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -209,6 +210,19 @@ def _with_people(answers: pd.DataFrame, personas: pd.DataFrame | None) -> pd.Dat
         raise TableError(f"personas: no persona {answers.loc[lost, 'persona_id'].iloc[0]!r}, who answered ({int(lost.sum())} such row(s))")
     return answers
 
+# %% ../nbs/08_elections.ipynb #e1ti0001
+def _check_tilt(answers: pd.DataFrame, personas: pd.DataFrame | None, years: Iterable[int]) -> None:
+    "Refuse years whose result is in the weights, or came before it."
+    known = pd.concat([pd.to_numeric(f["tilted_to"], errors="coerce") for f in (answers, personas) if f is not None and "tilted_to" in f] or [pd.Series(dtype=float)])
+    if not known.notna().any():
+        return
+    last = int(known.max())
+    seen = sorted(y for y in years if y <= last)
+    if seen:
+        raise ValueError(f"the weights were tilted to the result of {last} (column tilted_to), so {', '.join(map(str, seen))} cannot be learned from or scored with "
+                         f"them: name later years only, or give the answers and personas as they were before `tilt`")
+
+
 # %% ../nbs/08_elections.ipynb #31e889d6
 def _election_rows(answers: pd.DataFrame, personas: pd.DataFrame | None, years: int | Iterable[int] | None) -> pd.DataFrame:
     "The answers to election items, checked, with year, state and weight."
@@ -225,6 +239,7 @@ def _election_rows(answers: pd.DataFrame, personas: pd.DataFrame | None, years: 
             held = ", ".join(f"president_{p}" for p in present) or "no election"
             raise ValueError(f"answers hold no item 'president_{y}'; they hold {held}")
         _check_year(y)
+    _check_tilt(answers, personas, present if years is None else wanted)
     kept = year.isin(wanted).to_numpy()
     if not kept.any():
         raise ValueError("answers hold no election item; they are called president_2016, president_2020, president_2024")
@@ -396,12 +411,18 @@ def forecast(answers: pd.DataFrame, personas: pd.DataFrame | None = None, year: 
     DataFrame
         One row per tier, generator, simulator, mode, year and state: share (Democratic two-party share, NaN if nobody gave a valid
         answer), low, high, real, previous, error (100 · (share − real), points), n, n_valid, n_refusal, n_invalid, n_missing (answers; see `evaluate`),
-        electors, votes (real two-party votes), called (whether the winner is right; missing at a tie or without a share).
+        electors, votes (real two-party votes), called (whether the winner is right; missing at a tie or without a share). With the weights of `tilt` also
+        n_eff (Kish's effective number of two-party answers) and uncorrected (the share without tilting).
 
     Raises
     ------
     TableError, ValueError
-        If columns are missing, a persona or answer stands twice, or a state or year is unknown.
+        If columns are missing, a persona or answer stands twice, a state or year is unknown, or the year's result or a later one is in the weights.
+
+    Warns
+    -----
+    UserWarning
+        If personas were tilted, but the answers have other weights, which count.
 
     References
     ----------
@@ -413,7 +434,7 @@ def forecast(answers: pd.DataFrame, personas: pd.DataFrame | None = None, year: 
     ballots = _count(answers, personas, year, survey, electorate)
     draws = _smoothed(ballots, n_boot, seed) if interval == "bootstrap" else _redrawn(ballots, n_boot, seed, coin=False)
     low, high = _quantiles(draws, ci)
-    return _forecast_frame(ballots, low, high)
+    return _with_untilted(_forecast_frame(ballots, low, high), ballots, _tilts(ballots, answers, personas))
 
 # %% ../nbs/08_elections.ipynb #a590cbd9
 def _quantiles(draws: np.ndarray, ci: float) -> np.ndarray:
@@ -444,6 +465,34 @@ def _forecast_frame(ballots: _Ballots, low: np.ndarray, high: np.ndarray) -> pd.
     called[np.isnan(side) | (side == 0.5)] = pd.NA
     frame["called"] = called
     return frame
+
+# %% ../nbs/08_elections.ipynb #e1ti0003
+def _tilts(ballots: _Ballots, answers: pd.DataFrame, personas: pd.DataFrame | None) -> np.ndarray | None:
+    "The factor of each person's weight that comes from tilting; None if there is none in the weights that count."
+    frame = answers if "tilt" in answers else personas
+    if frame is None or "tilt" not in frame or "tilted_to" not in frame:
+        return None
+    about = frame.drop_duplicates("persona_id").set_index("persona_id")
+    if frame is not answers and "weight" in answers:
+        own = answers.dropna(subset="weight")
+        other = ~np.isclose(own["weight"].astype(float), about["weight"].astype(float).reindex(own["persona_id"]), equal_nan=True)
+        if other.any():
+            warnings.warn(f"{int(other.sum())} of {len(answers)} answers have a weight of their own, which counts, and not that of the tilted personas; drop the "
+                          "column weight of the answers to use it", stacklevel=3)
+            return None
+    return about["tilt"].astype(float).reindex(ballots.people["persona_id"]).fillna(1.0).to_numpy()
+
+
+def _with_untilted(frame: pd.DataFrame, ballots: _Ballots, tilt: np.ndarray | None) -> pd.DataFrame:
+    "The effective size, and the share without tilting."
+    if tilt is None:
+        return frame
+    plain = replace(ballots, **{c: getattr(ballots, c) / np.maximum(tilt, 1e-300)[:, None] for c in ("democratic", "votes")})
+    total, squares = (np.stack([(ballots.votes[place] ** k).sum(0) for place in ballots.places()], 1) for k in (1, 2))
+    n_eff = np.divide(total**2, squares, out=np.zeros(total.shape), where=squares > 0)
+    where = np.nonzero(ballots.asked)
+    return frame.assign(n_eff=n_eff[where], uncorrected=plain.shares()[where])
+
 
 # %% ../nbs/08_elections.ipynb #bce274a3
 def baselines(year: int) -> pd.DataFrame:

@@ -8,6 +8,7 @@ __all__ = ['OPEN_BAND', 'US_YEARS', 'ELECTORATES', 'rake', 'Population', 'us_adu
 # %% ../nbs/01_population.ipynb #1d975890
 import hashlib
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -85,13 +86,19 @@ def rake(frame: pd.DataFrame, margins: Mapping, *, weight: str = "weight", bound
     Returns
     -------
     Series of float, shape (len(frame),)
-        The fitted weights, on the frame's index.
+        The fitted weights, on the frame's index. With bounds `.attrs["at_bounds"]` holds how many are at the lower and at the upper one.
 
     Raises
     ------
     ValueError
         If a weight or target is negative or missing, if a category stands on one side only, if totals differ, or if the
         margins are not met after `max_iter` passes.
+
+    Warns
+    -----
+    UserWarning
+        If the effective sample size falls to less than a tenth, a weight grows more than a hundredfold, or more than a tenth of the weights are at a
+        bound.
 
     References
     ----------
@@ -100,14 +107,25 @@ def rake(frame: pd.DataFrame, margins: Mapping, *, weight: str = "weight", bound
     Deville, J.-C. and Särndal, C.-E. (1992). Calibration estimators in survey sampling. JASA 87, 376-382.
     """
     start = _weights(frame, weight)
+    fitted = _raked(frame, margins, start, bounds, max_iter, tol)
+    start = start if bounds else np.where(fitted > 0, start, 0)
+    _warn_if_exploded(start, fitted, bounds)
+    out = pd.Series(fitted, index=frame.index, name=weight)
+    if bounds is not None:
+        out.attrs["at_bounds"] = _at_bounds(start, fitted, bounds)
+    return out
+
+# %% ../nbs/01_population.ipynb #0aee0013
+def _raked(frame: pd.DataFrame, margins: Mapping, start: np.ndarray, bounds: tuple[float, float] | None = None, max_iter: int = 1000,
+           tol: float = 1e-9) -> np.ndarray:
     targets = [_target(key, values) for key, values in margins.items()]
     if not targets:
         raise ValueError("no margin given")
     _same_total(targets)
     fits = [(by, target, _codes(frame, by, target, start)) for by, target in targets]
     total = fits[0][1].sum()
-    fitted = _fit(start * (total / start.sum()), fits, bounds, tol * total, max_iter)
-    return pd.Series(fitted, index=frame.index, name=weight)
+    return _fit(start * (total / start.sum()), fits, bounds, tol * total, max_iter)
+
 
 # %% ../nbs/01_population.ipynb #f1770001
 def _fit(start: np.ndarray, fits: list, bounds: tuple[float, float] | None, tolerance: float, max_iter: int) -> np.ndarray:
@@ -130,6 +148,31 @@ def _fit(start: np.ndarray, fits: list, bounds: tuple[float, float] | None, tole
     stuck = f" {at_bounds} weights are at the bounds {bounds}: widen them?" if bounded else ""
     raise ValueError(f"not met after {max_iter} passes; worst is margin {worst[1]}. Do the margins contradict each other, or are more passes "
                      f"needed (max_iter)?{stuck}")
+
+# %% ../nbs/01_population.ipynb #0aee0011
+def _at_bounds(before: np.ndarray, after: np.ndarray, bounds: tuple[float, float]) -> tuple[int, int]:
+    "How many ratios of weights, scaled to the same total, are at the lower and at the upper bound."
+    there = before > 0
+    ratio = after[there] / before[there] * (before.sum() / after.sum() if after.sum() > 0 else 1)
+    return int((ratio <= bounds[0] * (1 + 1e-9)).sum()), int((ratio >= bounds[1] * (1 - 1e-9)).sum())
+
+
+def _effective(weight: np.ndarray) -> float:
+    "Kish's effective sample size."
+    return float(weight.sum() ** 2 / (weight**2).sum()) if (weight > 0).any() else 0.0
+
+# %% ../nbs/01_population.ipynb #0aee0012
+def _warn_if_exploded(before: np.ndarray, after: np.ndarray, bounds: tuple[float, float] | None) -> None:
+    there = before > 0
+    most = float((after[there] / before[there]).max() * before.sum() / after.sum())
+    ess = _effective(before), _effective(after)
+    if ess[1] < 0.1 * ess[0] or most > 100:
+        warnings.warn(f"weights explode: the effective sample size falls from {ess[0]:,.0f} to {ess[1]:,.1f}, and one weight grows {most:,.0f}-fold; "
+                      "give bounds=(0.2, 5), fewer targets, or more people", stacklevel=3)
+    low, high = (0, 0) if bounds is None else _at_bounds(before, after, bounds)
+    if bounds is not None and low + high > 0.1 * len(before):
+        warnings.warn(f"{low + high} of {len(before)} weights are at the bounds ({bounds[0]:g}, {bounds[1]:g}): {low} at the lower, {high} at the upper; the targets pull "
+                      "hard on these people: wider bounds, fewer targets, or more people", stacklevel=3)
 
 # %% ../nbs/01_population.ipynb #87e1ddd0
 def _checked_bounds(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -500,7 +543,7 @@ def _from_margins(cls, margins: Mapping, seed_table: pd.DataFrame | None = None,
     if not margins:
         raise ValueError("no margin given")
     cells = _cells(margins) if seed_table is None else _from_frame(cls, seed_table).frame
-    return cls(cells.assign(weight=rake(cells, margins)), name)
+    return cls(cells.assign(weight=_raked(cells, margins, _weights(cells, "weight"))), name)
 
 # %% ../nbs/01_population.ipynb #f5a3ef6f
 def _cells(margins: Mapping) -> pd.DataFrame:

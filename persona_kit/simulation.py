@@ -891,7 +891,7 @@ def _table(study: _Study, start: int, stop: int, said: list[tuple]) -> pd.DataFr
     people, items = stop - start, [item.item_id for item in study.survey]
     columns: dict[str, Any] = {name: list(values) for name, values in zip(_SAID, zip(*said, strict=True), strict=True)} if said else dict.fromkeys(_SAID, [])
     who = np.repeat(np.arange(start, stop), study.per_person)
-    carried = [c for c in ("persona_id", "tier", "generator", "state", "weight") if c in study.personas]
+    carried = [c for c in ("persona_id", "tier", "generator", "state", "weight", "tilt", "tilted_to") if c in study.personas]
     columns |= {c: study.column(c).take(who).array for c in carried}
     columns |= {"item_id": np.tile(np.repeat(np.array(items, dtype=object), study.draws), people),
                 "draw": np.tile(np.arange(study.draws), people * len(items)), "simulator": study.model.id, "mode": study.mode}
@@ -911,7 +911,7 @@ def _marks(study: _Study) -> dict[str, Any]:
 
 # %% ../nbs/06_simulation.ipynb #949eb0a2
 def _typed(columns: dict[str, Any], carried: list[str], n: int, extra: Sequence[str] = ()) -> pd.DataFrame:
-    names = [*_COLUMNS, *extra, *(c for c in ("state", "weight") if c in carried)]
+    names = [*_COLUMNS, *extra, *(c for c in ("state", "weight", "tilt", "tilted_to") if c in carried)]
     words = ("item_id", "option", "status", "reason", "simulator", "mode", "request_key", *(c for c in ("context", "template") if c in extra))
     kinds = dict.fromkeys(words, "str") | {"prompt_tokens": "Int64", "completion_tokens": "Int64", "missing_mass": "float64", "draw": "int64"}
     kinds |= {"generator": "str"} if "generator" not in carried else {}

@@ -139,19 +139,24 @@ def test_contradictory_margins_name_the_worst():
         entropy_balance(frame, {"a": {"x": 0.3, "y": 0.7}}, bounds=(0.9, 1.1))
 
 
-def test_exploding_weights_are_warned_of_with_numbers():
+@pytest.mark.parametrize("fit", [entropy_balance, rake])
+def test_exploding_weights_are_warned_of_with_numbers(fit):
     frame = pd.DataFrame({"a": ["x"] * 2 + ["y"] * 998, "weight": 1.0})
     with pytest.warns(UserWarning, match=r"effective sample size falls from 1,000 to 8\.0, and one weight grows 250-fold"):
-        entropy_balance(frame, {"a": {"x": 0.5, "y": 0.5}})
+        fit(frame, {"a": {"x": 0.5, "y": 0.5}})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        entropy_balance(*records(1))
+        fit(*records(1))
+        fit(frame, {"a": {"x": 1, "y": 0}})  # only two are wanted
+        Population.from_margins({"a": {"x": 0.999, "y": 0.001}, "b": {str(i): 1 / 200 for i in range(200)}})  # cells are no people
 
 
-def test_weights_at_the_bounds_are_counted():
+@pytest.mark.parametrize("fit", [entropy_balance, rake])
+def test_weights_at_the_bounds_are_counted(fit):
     frame = pd.DataFrame({"a": ["x"] * 300 + ["y"] * 700, "b": ["p", "q"] * 500, "weight": 1.0})
     with pytest.warns(UserWarning, match=r"150 of 1000 weights are at the bounds \(0\.5, 1\.5\): 0 at the lower, 150 at the upper"):
-        fitted = entropy_balance(frame, {"a": {"x": 0.42, "y": 0.58}, "b": {"p": 0.6, "q": 0.4}}, bounds=(0.5, 1.5))
+        fitted = fit(frame, {"a": {"x": 0.42, "y": 0.58}, "b": {"p": 0.6, "q": 0.4}}, bounds=(0.5, 1.5))
+    assert fitted.attrs["at_bounds"] == (0, 150)
     report = weighting_report(frame["weight"], fitted, bounds=(0.5, 1.5)).set_index("measure")["after"]
     assert report["at upper bound"] == 150 and report["at lower bound"] == 0
 

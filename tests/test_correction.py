@@ -10,10 +10,19 @@ from scipy import optimize, special
 from persona_kit.benchmarks import load_benchmark
 from persona_kit.calibration import poststratify
 from persona_kit.correction import _simplex, acquiescence, conformal_radius, fit_correction, fit_ensemble, hold_out, leave_out, verdict
-from persona_kit.election_correction import calibration_table, correct_elections, human_sample_table, tilt
-from persona_kit.elections import YEARS, forecast, results
+from persona_kit.election_correction import (
+    _errors,
+    _group_means,
+    _with_sampling,
+    calibration_table,
+    correct_elections,
+    human_sample_table,
+    tilt,
+)
+from persona_kit.elections import YEARS, drift, evaluate, forecast, results
 from persona_kit.multilevel import mrp
 from persona_kit.population import us_adults
+from persona_kit.respondent import Respondent, sample_answers
 from persona_kit.surveys import presidential_election
 
 OPTIONS = ["low", "middle", "high"]
@@ -110,6 +119,107 @@ def test_what_was_trained_on_is_refused_by_name():
         fit_correction(simulated, truth, "magic")
 
 
+def test_what_was_trained_on_is_refused_in_other_groups_with_other_spaces_and_under_other_names():
+    simulated, truth = planted(10, 1)
+    by = lambda f, *names: pd.concat([f.assign(party=p) for p in names])
+    parted = fit_correction(by(simulated, "R", "D"), by(truth, "R", "D"), "shift", by="party")
+    pooled = simulated.assign(party="all", share=np.tile([0.2, 0.3, 0.5], 10))
+    with pytest.raises(ValueError, match=r"q000 in all: other groups of this item were trained on \(10 such"):
+        parted.apply(pooled)
+    assert len(parted.apply(pooled, allow="groups")) == 30
+    with pytest.raises(ValueError, match="q000 in R was trained on"):
+        parted.apply(by(simulated, "R"), allow=["groups", "equal"])
+    correction = fit_correction(simulated[:24], truth[:24], "shift")
+    with pytest.raises(ValueError, match="q000 was trained on"):
+        correction.apply(simulated[:3].assign(item_id=" q000 "))
+    renamed = simulated.assign(item_id="new " + simulated["item_id"])
+    with pytest.raises(ValueError, match="8 of 10 rows have the same shares as rows that were trained on"):
+        correction.apply(renamed.sample(frac=1, random_state=1))
+    assert len(correction.apply(renamed, allow="equal")) == 30 and len(correction.apply(renamed[24:])) == 6
+    with pytest.raises(ValueError, match="allow: unknown 'all'; one of groups, equal"):
+        correction.apply(renamed, allow="all")
+
+
+def test_a_few_people_may_answer_two_items_alike():
+    "A row or two of many people may be equal by chance, of ten people even most."
+    rng = np.random.default_rng(2)
+    _, truth = planted(20, 1)
+    draw = lambda n: truth.assign(share=(rng.multinomial(n, [0.3, 0.4, 0.3], size=20) / n).ravel())
+    ten, many = draw(10), draw(200)
+    many.loc[45:50, "share"] = many.loc[:5, "share"].to_numpy()
+    assert len(fit_correction(many[:45], truth[:45], "shift").apply(many[45:])) == 15
+    again = lambda f: f[:18].assign(item_id="new " + f["item_id"])
+    with pytest.raises(ValueError, match="6 of 6 rows have the same shares"):
+        fit_correction(many[:45], truth[:45], "shift").apply(again(many))
+    with pytest.warns(UserWarning, match="6 of 6 rows have the same shares .* with 10 people each this may be chance"):
+        assert len(fit_correction(ten[:45], truth[:45], "shift").apply(again(ten))) == 18
+
+
+@pytest.mark.parametrize("kind", ["shift", "shrinkage", "cutpoints"])
+def test_rows_stay_in_their_order(kind):
+    simulated, truth = planted(12, 3)
+    names = {f"q{i:03d}": f"i{i}" for i in range(12)}
+    items = scale_items(12).replace({"item_id": names})
+    simulated, truth = (f.assign(item_id=f["item_id"].map(names)) for f in (simulated, truth))
+    new = simulated[24:].sample(frac=1, random_state=4)
+    correction = fit_correction(simulated[:24], truth[:24], kind, items=items)
+    found, sorted_ = correction.apply(new, items=items), correction.apply(simulated[24:], items=items)
+    assert np.array_equal(found[["item_id", "option", "uncorrected"]], new[["item_id", "option", "share"]])
+    both = found.merge(sorted_, on=["item_id", "option"])
+    assert np.allclose(both["corrected_x"], both["corrected_y"]) and np.allclose(found.groupby("item_id")["corrected"].sum(), 1)
+    by_rows, by_names = verdict(found, truth.loc[new.index, "share"]), verdict(found, truth)
+    assert by_rows.equals(by_names) and by_names["n"].iloc[0] == 4 and by_names["rows"].iloc[0] == 12
+    with pytest.raises(ValueError, match="truth lacks 3 of 12 rows, such as i10 × "):
+        verdict(found, truth[truth["item_id"] != "i10"])
+    with pytest.raises(ValueError, match="stands twice"):
+        verdict(found, pd.concat([truth, truth]))
+
+
+def test_the_gain_is_as_uncertain_as_its_items():
+    "Options of one item err together: 95 % intervals from 18 items hold the mean gain in 93 to 97 %."
+
+    def study(n, rng):
+        off = [rng.normal(0, s, (n, 1)) * [1, -0.5, -0.5] + rng.normal(0, 0.02, (n, 3)) for s in (0.08, 0.05)]
+        return pd.DataFrame(
+            {
+                "item_id": np.repeat(np.arange(n).astype(str), 3),
+                "uncorrected": 0.3 + off[0].ravel(),
+                "corrected": 0.3 + off[1].ravel(),
+            }
+        )
+
+    rng = np.random.default_rng(7)
+    real = verdict(study(40_000, rng), np.full(120_000, 0.3), n_boot=2)["gain"].iloc[0]
+    found = pd.concat([verdict(study(18, rng), np.full(54, 0.3), n_boot=300) for _ in range(1500)])
+    assert 0.93 <= ((found["gain_low"] <= real) & (real <= found["gain_high"])).mean() <= 0.97
+    assert found["n"].eq(18).all() and found["rows"].eq(54).all()
+    one = verdict(study(1, rng), np.full(3, 0.3))
+    assert one[["gain_low", "gain_high"]].isna().all(axis=None) and one["n"].iloc[0] == 1
+
+
+def test_a_correction_worse_than_the_other_items_is_called_so():
+    "Simulated shares that are noise, and items that are all alike: the other items' mean is better than any map of the noise."
+    rng = np.random.default_rng(0)
+    _, truth = planted(12, 1)
+    noise = truth.assign(share=rng.dirichlet(np.ones(3), 12).ravel())
+    alike = truth.assign(share=rng.dirichlet(np.ones(3) * 200, 12).ravel())
+    for kind in ("shift", "cutpoints"):
+        found = leave_out(noise, alike, kind, over="item_id", items=scale_items(12))
+        total = found.groupby("option")["real"].transform("sum")
+        assert np.allclose(found["other_items"], (total - found["real"]) / 11)
+        worse = (found["corrected"] - found["real"]).abs().mean() > (found["other_items"] - found["real"]).abs().mean()
+        assert worse and found.attrs["verdict"].endswith("worse than the mean of the other items")
+
+
+def test_items_without_a_topic_are_named():
+    simulated, truth = planted(8, 3)
+    items = scale_items(8)
+    items.loc[[2, 5], "topic"] = None
+    with pytest.warns(UserWarning, match=r"2 of 8 items have no topic \(q002, q005\): they are learned from, but not corrected"):
+        found = leave_out(simulated, truth, "shift", items=items)
+    assert found["item_id"].nunique() == 6
+
+
 def test_leaving_topics_out_uses_no_truth_of_the_topic():
     simulated, truth = planted(30, 3)
     items = scale_items(30)
@@ -190,6 +300,12 @@ def test_ensembles_are_learned_on_the_past_and_hold():
     assert np.abs(found["corrected"] - truth[51:]).mean() < np.abs(found["uncorrected"] - truth[51:]).mean()
     with pytest.raises(ValueError, match="was trained on"):
         ensemble.apply(x[:51])
+    with pytest.raises(ValueError, match="51 of 51 rows have the same shares as rows that were trained on"):
+        ensemble.apply(x[:51].reset_index(drop=True).rename("new {}".format))
+    with pytest.raises(ValueError, match="was trained on and cannot be scored"):
+        ensemble.apply(
+            x[:1].rename(index=lambda u: tuple(f"{p} " for p in u) if isinstance(u, tuple) else f"{u} " if isinstance(u, str) else u)
+        )
     with pytest.raises(ValueError, match="no column 'c'"):
         ensemble.apply(x[51:][["a", "b"]])
     with pytest.raises(ValueError, match="more units than estimates"):
@@ -270,7 +386,7 @@ def test_tilted_persons_give_the_last_election():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         tilted = tilt(answers, people, 2016)
-    last = forecast(answers.drop(columns="weight"), tilted, 2016)
+    last = forecast(answers.drop(columns="weight"), tilted.drop(columns="tilted_to"), 2016)  # only without the mark: nothing is scored here
     assert np.allclose(last["share"], last["real"], atol=1e-9)
     report = tilted.attrs["report"].set_index("state")
     for state in ("CA", "WY"):  # closed form for votes of 0 and 1
@@ -284,6 +400,61 @@ def test_tilted_persons_give_the_last_election():
     assert carried["error"].abs().mean() < 0.4 * plain["error"].abs().mean()
     national = tilt(answers, people, 2016, level="national").attrs["report"].iloc[0]
     assert national["after"] == pytest.approx(national["target"], abs=1e-9) and national["before"] < national["target"] - 0.05
+
+
+def tilted_to(year, n=20):
+    answers = voters(n)
+    people = answers[["persona_id", "state", "weight"]].drop_duplicates("persona_id").assign(tier="planted")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="all persons voted the same way")
+        return answers.drop(columns="weight"), tilt(answers, people, year), answers
+
+
+@pytest.mark.parametrize(
+    "score",
+    [
+        lambda a, p: correct_elections(a, p, train_years=2016, target_year=2020, kind="shift"),
+        lambda a, p: calibration_table(a, p, years=(2016, 2020), n_boot=20),
+        lambda a, p: evaluate(a, p, 2020, n_boot=20),
+        lambda a, p: evaluate(a.merge(p[["persona_id", "weight", "tilted_to"]]), None, 2020, n_boot=20),
+        lambda a, p: forecast(a, p, n_boot=20),
+        lambda a, p: forecast(a, p.drop(columns="tier").sample(frac=1, random_state=1).assign(tier="x"), 2016, n_boot=20),
+        lambda a, p: drift(pd.concat([a, a.assign(tier="meta")]), p, years=2020, n_boot=20),
+    ],
+)
+def test_weights_that_hold_a_result_are_not_scored_on_it(score):
+    answers, people, _ = tilted_to(2020)
+    assert people["tilted_to"].eq(2020).all()
+    with pytest.raises(ValueError, match=r"tilted to the result of 2020 \(column tilted_to\), so .*20(16|20) cannot .* later years only"):
+        score(answers, people)
+
+
+def test_weights_that_hold_an_earlier_result_are_scored_on_the_next_with_what_they_cost():
+    answers, people, before = tilted_to(2016)
+    found, plain = forecast(answers, people, 2020, n_boot=20), forecast(before, year=2020, n_boot=20)
+    assert np.allclose(found["uncorrected"], plain["share"]) and not np.allclose(found["share"], plain["share"], atol=0.01)
+    weight = people.set_index("state")["weight"]
+    assert (
+        found["n_eff"].iloc[0] == pytest.approx(weight["AK"].sum() ** 2 / (weight["AK"] ** 2).sum())
+        and (found["n_eff"] <= found["n"] + 1e-9).all()
+    )
+    assert "n_eff" not in plain and evaluate(answers, people, 2020, n_boot=20)["kind"].eq("personas").any()
+    with pytest.warns(UserWarning, match="of 3060 answers have a weight of their own, which counts"):
+        assert np.allclose(forecast(before, people, 2020, n_boot=20)["share"], plain["share"])
+    twice = tilt(answers, people.assign(tilted_to=2020), 2016)
+    assert twice["tilted_to"].eq(2020).all() and np.allclose(twice["tilt"], people["tilt"])
+    report = people.attrs["report"].set_index("state")
+    assert (report["after_low"] < report["after"]).all() and (report["after"] < report["after_high"])[report["tilted"]].all()
+    wide = 2 * 1.96 * np.sqrt(report["after"] * (1 - report["after"]) / report["effective_sample_size_after"])
+    assert (report["after_high"] - report["after_low"])["CA"] == pytest.approx(wide["CA"], rel=0.15) and report.loc["DC", "after_low"] < 0.9
+
+
+def test_the_year_of_a_tilt_goes_with_the_answers():
+    ballot = presidential_election(2020)
+    people = us_adults().sample(per_state=1, states=["CA", "WY"], seed=1).assign(tilted_to=2020, tilt=1.0)
+    told = sample_answers(Respondent(items=ballot), people, ballot, seed=1)
+    with pytest.raises(ValueError, match="tilted to the result of 2020"):
+        evaluate(told, n_boot=20)
 
 
 def test_a_correction_that_leaves_the_model_out_is_called_so():
@@ -400,6 +571,47 @@ def test_two_hundred_people_repair_a_lean_and_are_named_as_the_baseline():
         human_sample_table(simulated, vote, "race", "Donald Trump", n_humans=20)
     with pytest.raises(ValueError, match="no group of 'race' is on both sides"):
         human_sample_table(simulated.assign(race="x"), vote, "race", "Donald Trump")
+
+
+def test_the_table_needs_no_baseline_and_says_how_often_intervals_hold():
+    pytest.importorskip("statsmodels", reason="statsmodels is not installed (extra models)")
+    _, vote = load_benchmark("cces_2016_vote", by="education")
+    rng, education = np.random.default_rng(5), np.repeat(vote["education"].unique(), 300)
+    told = rng.random(600) < 0.6  # no difference between the groups, and far too high
+    simulated = pd.DataFrame(
+        {"item_id": "vote_2016", "education": education, "status": "ok", "option": np.where(told, "Donald Trump", "Another candidate")}
+    )
+    table = human_sample_table(simulated, vote, "education", "Donald Trump", n_samples=6)
+    assert table["baseline"].isna().all() and not table["verdict"].str.contains("baseline").any()
+    rows = table.set_index(["level", "method"])
+    assert (
+        rows["coverage"].notna().all()
+        and rows.loc[[("groups", "none"), ("overall", "none"), ("overall", "poststratified")], "coverage"].eq(0).all()
+    )
+    low = rows["coverage"] < 0.9
+    assert low.sum() >= 3 and (rows["verdict"].str.contains("intervals hold") == low).all()
+    assert rows.loc[("overall", "none"), "verdict"].endswith("; intervals hold 0%")
+    assert rows.loc[("overall", "none"), "n_eff"] == 600 and rows.loc[("groups", "none"), "n_eff"] == 300
+    assert np.isnan(rows.loc[("groups", "shift"), "n_eff"]) and 150 < rows.loc[("overall", "shift"), "n_eff"] < 260
+
+
+def test_intervals_of_uncorrected_shares_hold_what_personas_are_drawn_from():
+    "Personas drawn from the truth itself: nothing to correct, and the intervals hold."
+    _, vote = load_benchmark("cces_2016_vote", by="race", groups=["White", "Black", "Hispanic"])
+    real = vote[vote["option"] == "Donald Trump"].set_index("race")
+    rng, held = np.random.default_rng(6), []
+    for _ in range(300):
+        race = np.repeat(real.index, (200 * real["n"] / real["n"].sum()).round().astype(int) + 20)
+        weight = pd.Series(race).map(real["n"] / pd.Series(race).value_counts()).to_numpy(float)
+        yes = rng.random(len(race)) < real["share"][race].to_numpy()
+        answers = pd.DataFrame({"race": race, "weight": weight, "option": np.where(yes, "Donald Trump", "x")})
+        groups = _group_means(answers, "race", "Donald Trump", "weight").reindex(real.index).to_numpy()
+        plain = float(np.average(yes, weights=weight))
+        found = _with_sampling(answers, real, "race", "weight", groups, plain, 0.95)
+        held.append(
+            [_errors(found["none"], real)["groups"][1], *(_errors(found[m], real)["overall"][1] for m in ("none", "poststratified"))]
+        )
+    assert (np.abs(np.mean(held, axis=0) - 0.955) < 0.035).all()
 
 
 @pytest.mark.parametrize(("share", "message"), [(1.2, "low' has the share 1.2"), ("half", "low' has the share 'half'")])
