@@ -260,3 +260,19 @@ def test_bad_input_is_named(change, message):
     given = {"human": y, "simulated_on_humans": f, "simulated_on_all": every} | change
     with pytest.raises(ValueError, match=message):
         rectify(**given)
+
+
+def test_few_simulated_answers_and_worths_of_few_people_are_warned_of():
+    y, f, every = sides(40, 100, 1)
+    with pytest.warns(UserWarning, match="20 simulated answers are too few to stand for a population; at least 25"):
+        rectify(y, f, every[:20])
+    with pytest.warns(UserWarning, match=r"100 simulated answers, worth 2\.2 with these weights, are too few"):
+        rectify(y, f, every, weights_all=np.r_[np.full(2, 1000.0), np.ones(98)])
+    with pytest.warns(UserWarning, match="24 human answers are too few for a claim"):
+        human_worth(y[:24], f[:24], every)
+    with pytest.raises(ValueError, match="all 40 human answers are the same"):
+        human_worth(np.ones(40), f, every)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rectify(y, f, every[:25])
+        human_worth(y, f, every)
