@@ -566,6 +566,11 @@ def poststratify(answers: pd.DataFrame, personas: pd.DataFrame | None, populatio
     ValueError, TableError
         If columns are missing, or cells of the population have too few respondents: the message names them and their weight.
 
+    Warns
+    -----
+    UserWarning
+        If people are in no cell of the population; if respondents, as weighted, are worth fewer than 25, or than a tenth of their number.
+
     References
     ----------
     Särndal, C.-E., Swensson, B., Wretman, J. (1992). Model Assisted Survey Sampling, section 7.6.
@@ -638,6 +643,15 @@ def _find(people: pd.DataFrame, cells: pd.DataFrame, by: list[str]) -> np.ndarra
     return found
 
 
+def _warn_if_few(data: _Post, item: Any) -> None:
+    "A few people with most of the weight."
+    pull = (data.size / np.maximum(np.bincount(data.cell, data.weight, len(data.size)), 1e-300))[data.cell] * data.weight
+    worth = _effective(pull)
+    if worth < 25 or worth < 0.1 * len(pull):
+        warnings.warn(f"item {item!r}: {len(pull)} respondents are worth {worth:.1f} once they are weighted, which is too few for a claim; "
+                      "give fewer attributes, bound the weights, or ask more people", stacklevel=4)
+
+
 def _grouped_cells(cells: pd.DataFrame, within: list[str]) -> tuple[np.ndarray, pd.DataFrame]:
     if not within:
         return np.zeros(len(cells), int), pd.DataFrame(index=[0])
@@ -670,7 +684,10 @@ def _collapsed(data: _Post, cells: pd.DataFrame, by: list[str], keep: int, small
         small = np.bincount(number, counts, number.max() + 1)[number] < smallest
         if not small.any():
             break
-        prefix = cells.groupby(by[:depth], observed=True, sort=False).ngroup().to_numpy() if depth else np.zeros(len(cells), int)
+        prefix = np.zeros(len(cells), int)
+        for c in by[:depth]:
+            codes = pd.factorize(cells[c])[0]
+            prefix = np.unique(prefix * (codes.max() + 1) + codes, return_inverse=True)[1]
         touched = np.isin(prefix, prefix[small])
         number = np.unique(np.where(touched, len(cells) + prefix, number), return_inverse=True)[1]
     small = np.bincount(number, counts, number.max() + 1)[number] < smallest
@@ -742,6 +759,7 @@ def _wilson(share: np.ndarray, variance: np.ndarray, kish: np.ndarray, freedom: 
 
 # %% ../nbs/10_calibration.ipynb #12bdbb9e
 def _post_frame(item, options: list, groups: pd.DataFrame, found: _Estimates, data: _Post, merged: np.ndarray) -> pd.DataFrame:
+    _warn_if_few(data, item)
     k, n_groups = len(options), len(groups)
     frame = groups.loc[groups.index.repeat(k)].reset_index(drop=True)
     frame.insert(0, "item_id", item)

@@ -54,11 +54,11 @@ def conformal_radius(residuals, ci: float = 0.95) -> float:
     size = size[np.isfinite(size)]
     if not len(size):
         raise ValueError("no residual: an interval needs units with known truth that were not fitted to")
-    place = int(np.ceil((len(size) + 1) * ci))
-    if place > len(size):
+    place = (len(size) + 1) * ci
+    if place > len(size) + 1e-9:
         warnings.warn(f"{len(size)} residuals carry an interval of {len(size) / (len(size) + 1):.0%} at most, not {ci:.0%}; the largest is taken. "
                       f"{int(np.ceil(ci / (1 - ci)))} are needed", stacklevel=2)
-    return float(size[min(place, len(size)) - 1])
+    return float(np.interp(place, np.arange(len(size)) + 1, size))
 
 # %% ../nbs/10c_correction.ipynb #1eeece1b
 KINDS = ("shift", "shrinkage", "cutpoints")
@@ -138,8 +138,8 @@ class Correction:
         Per slot.
     groups : Series
         Particular to each slot and group, already shrunken; empty unless kind is "shrinkage" and by names groups.
-    residuals : ndarray
-        Out of sample, in log-odds: each item (or group, of one item) from a fit to the others.
+    residuals : Series
+        Out of sample, in log-odds, by option (of cutpoints by its place on the scale): each item (or group, of one item) from a fit to the others.
     trained : frozenset
         Items, groups and their simulated shares that were trained on.
     items : Survey or items table, optional
@@ -151,7 +151,7 @@ class Correction:
     slopes: pd.Series
     constants: pd.Series
     groups: pd.Series
-    residuals: np.ndarray
+    residuals: pd.Series
     trained: frozenset
     items: Any = None
 
@@ -205,7 +205,7 @@ def fit_correction(simulated_train: pd.DataFrame, truth_train: pd.DataFrame, kin
         raise ValueError(f"{len(units)} items × groups are on both sides; a correction needs at least 3 (are item_id and {by or 'groups'} written the same way?)")
     fitted = _fit(both, by, kind)
     left = both["item_id"] if both["item_id"].nunique() >= 3 or not by else both[by].astype(str).agg("|".join, axis=1)
-    residuals = np.concatenate([_residuals(both, left == unit, by, kind) for unit in left.unique()])
+    residuals = _all_residuals(both, left, by, kind)
     return Correction(kind, tuple(by), *fitted, residuals, frozenset(units.astype(str).itertuples(index=False, name=None)), items)
 
 # %% ../nbs/10c_correction.ipynb #8949b216
@@ -253,15 +253,60 @@ def _predicted(rows: pd.DataFrame, fitted: tuple[pd.Series, pd.Series, pd.Series
     return out.to_numpy(float)
 
 # %% ../nbs/10c_correction.ipynb #c0rr0004
-def _residuals(both: pd.DataFrame, left_out: pd.Series, by: list[str], kind: str) -> np.ndarray:
-    "Log-odds of the real shares less those of the corrected ones, which sum to 1."
+def _residuals(both: pd.DataFrame, left_out: pd.Series, by: list[str], kind: str) -> pd.Series:
+    "Log-odds of the real shares less those of the corrected ones, which sum to 1; by slot."
     mine = both[left_out].reset_index(drop=True)
     share, _, _ = _back(_predicted(mine, _fit(both[~left_out], by, kind), by), 0.0, _keys(mine, by), mine.get("place"), kind)
-    return _logit(mine["share_real"].to_numpy()) - _logit(share)
+    return pd.Series(_logit(mine["share_real"].to_numpy()) - _logit(share), index=mine["slot"].to_numpy())
 
 
 def _keys(rows: pd.DataFrame, by: list[str]) -> pd.Series:
     return rows[["item_id", *by]].astype(str).agg("|".join, axis=1)
+
+# %% ../nbs/10c_correction.ipynb #c0rr0013
+def _all_residuals(both: pd.DataFrame, left: pd.Series, by: list[str], kind: str) -> pd.Series:
+    "Residuals of each unit from the others; without effects of groups from sums over all less those of the unit."
+    if kind == "shrinkage" and by:
+        return pd.concat([_residuals(both, left == unit, by, kind) for unit in left.unique()])
+    slot, unit = pd.factorize(both["slot"])[0], pd.factorize(left)[0]
+    x, y = both["odds"].to_numpy(float), both["odds_real"].to_numpy(float)
+    seen, shape = np.isfinite(x) & np.isfinite(y), (unit.max() + 1, slot.max() + 1)
+    centre = lambda v: np.divide(np.bincount(slot[seen], v[seen], shape[1]), counts := np.bincount(slot[seen], minlength=shape[1]),
+                                 out=np.zeros(shape[1]), where=counts > 0)
+    at_x, at_y = centre(x), centre(y)
+    dx, dy = x - at_x[slot], y - at_y[slot]
+
+    def others(v: np.ndarray) -> np.ndarray:
+        mine = np.bincount((unit * shape[1] + slot)[seen], v[seen], shape[0] * shape[1]).reshape(shape)
+        return mine.sum(0) - mine
+
+    with np.errstate(invalid="ignore", divide="ignore"):
+        n = others(np.ones(len(x)))
+        mean_x, mean_y = (np.where(n > 0.5, others(v) / n, np.nan) for v in (dx, dy))
+        top, bottom = (np.where(n > 0.5, others(dx * v) - n * mean_x * m, 0) for v, m in ((dy, mean_y), (dx, mean_x)))
+        if kind == "shift":
+            slope = np.ones(shape)
+        elif kind == "shrinkage":
+            slope = np.clip(np.where(bottom > 1e-9, top / bottom, 0), 0, 2)
+        else:
+            slope = np.where((total := bottom.sum(1)) > 1e-9, np.clip(top.sum(1) / total, 0, 5), 1)[:, None] * np.ones(shape)
+    odds = (at_y + mean_y - slope * mean_x)[unit, slot] + slope[unit, slot] * dx
+    share, _, _ = _back(odds, 0.0, _keys(both, by), both.get("place"), kind)
+    return pd.Series(_logit(both["share_real"].to_numpy()) - _logit(share), index=both["slot"].to_numpy())
+
+# %% ../nbs/10c_correction.ipynb #c0rr0012
+def _radii(residuals: pd.Series, slots: pd.Series, ci: float) -> np.ndarray:
+    "Half-width of each row, from the residuals of its own option: their rank if they are enough for the level, else by Student's t."
+    known, least, radius = residuals.dropna(), int(np.ceil(ci / (1 - ci) - 1e-9)), {}
+    if len(known) < least:
+        warnings.warn(f"{len(known)} residuals carry an interval of {len(known) / (len(known) + 1):.0%} at most, not {ci:.0%}; normal errors are assumed. "
+                      f"{least} of each option are needed", stacklevel=4)
+    for slot in slots.unique():
+        mine = known[known.index == slot].to_numpy()
+        mine = mine if len(mine) else known.to_numpy()
+        short = len(mine) < least
+        radius[slot] = stats.t.ppf((1 + ci) / 2, len(mine)) * np.sqrt(np.mean(mine**2)) if short else conformal_radius(mine, ci)
+    return slots.map(radius).to_numpy(float)
 
 # %% ../nbs/10c_correction.ipynb #e4df675f
 def apply_correction(correction: Correction, simulated_new: pd.DataFrame, *, items=None, ci: float = 0.95,
@@ -301,7 +346,7 @@ def apply_correction(correction: Correction, simulated_new: pd.DataFrame, *, ite
     rows = _rows(simulated_new, by, kind, items if items is not None else correction.items, "simulated_new")
     _check_overlap(correction, rows, _allowed(allow))
     _check_new(correction, rows)
-    odds, radius = _predicted(rows, (correction.slopes, correction.constants, correction.groups), by), conformal_radius(correction.residuals, ci)
+    odds, radius = _predicted(rows, (correction.slopes, correction.constants, correction.groups), by), _radii(correction.residuals, rows["slot"], ci)
     corrected, low, high = _back(odds, radius, _keys(rows, by), rows.get("place"), kind)
     return rows[["item_id", *by, "option"]].assign(corrected=corrected, low=low, high=high, n_eff=_n_eff(corrected, low, high, ci), uncorrected=rows["share"])
 
@@ -363,7 +408,7 @@ def _n_eff(share: np.ndarray, low: np.ndarray, high: np.ndarray, ci: float) -> n
     return share * (1 - share) * (2 * stats.norm.ppf((1 + ci) / 2) / np.maximum(high - low, 1e-12)) ** 2
 
 # %% ../nbs/10c_correction.ipynb #603149d3
-def _back(odds: np.ndarray, radius: float, keys: pd.Series, place: pd.Series | None, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _back(odds: np.ndarray, radius: "np.ndarray | float", keys: pd.Series, place: pd.Series | None, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     "Shares that sum to 1, and their ends."
     share = special.expit(odds) if place is None else _from_cuts(odds, keys, place)
     share = share / pd.Series(share).groupby(keys.to_numpy()).transform("sum").to_numpy()
@@ -601,6 +646,11 @@ def acquiescence(shares: pd.DataFrame, pairs: Mapping[str, str]) -> pd.DataFrame
     ------
     ValueError
         If an item of a pair is not there, or a share or n is out of range.
+
+    Warns
+    -----
+    UserWarning
+        If an item rests on fewer than 25 answers.
     """
     absent = [c for c in ("item_id", "share", "n") if c not in shares]
     if absent:
@@ -617,6 +667,10 @@ def acquiescence(shares: pd.DataFrame, pairs: Mapping[str, str]) -> pd.DataFrame
     if bad.any():
         raise ValueError(f"shares: item {bad.idxmax()!r} has share {used.loc[bad, 'share'].iloc[0]} of n = {used.loc[bad, 'n'].iloc[0]}; "
                          "shares lie between 0 and 1, n is at least 1")
+    few = used["n"] < 25
+    if few.any():
+        warnings.warn(f"{int(few.sum())} of {len(used)} items rest on fewer than 25 answers, such as {used['n'].idxmin()!r} on {used['n'].min():g}; their intervals "
+                      "are those of large samples and may be too narrow", stacklevel=2)
     return _balanced(table, pairs)
 
 # %% ../nbs/10c_correction.ipynb #c0rr0007

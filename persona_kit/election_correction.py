@@ -8,6 +8,7 @@ __all__ = ['METHODS', 'correct_elections', 'tilt', 'calibration_table', 'human_s
 # %% ../nbs/10e_election_correction.ipynb #2ca52df5
 import warnings
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -102,13 +103,16 @@ def _swing(changes: np.ndarray, ci: float) -> float:
     return float(stats.t.ppf((1 + ci) / 2, len(changes)) * np.sqrt(np.mean(np.square(changes))))
 
 # %% ../nbs/10e_election_correction.ipynb #ec0e0004
-def _reach(known: _Known, method: str, swing: float, ci: float) -> np.ndarray:
-    "Half-width in log-odds, per state."
+def _reach(known: _Known, method: str, changes: np.ndarray, ci: float) -> np.ndarray:
+    "Half-width in log-odds, per state; `changes` are those of the national log-odds up to the last training year."
     if len(known.y) >= 2:
         left = known.y[-1] - known.rehearsal().predict(method)
-        return np.hypot(conformal_radius(left if method in ("none", "tilt") else left - left.mean(), ci), swing) * np.ones(len(left))
+        if method in ("none", "tilt"):
+            return np.hypot(conformal_radius(left, ci), _swing(changes, ci)) * np.ones(len(left))
+        missed = np.r_[changes[:-1], left.mean()]  # of the last change it is known how much the method missed
+        return np.hypot(conformal_radius(left - left.mean(), ci), _swing(missed, ci)) * np.ones(len(left))
     change = known.y[0] - known.before
-    parts: list = [swing, conformal_radius(change - change.mean(), ci), stats.norm.ppf((1 + ci) / 2) * np.sqrt(_own_noise(known, method))]
+    parts: list = [_swing(changes, ci), conformal_radius(change - change.mean(), ci), stats.norm.ppf((1 + ci) / 2) * np.sqrt(_own_noise(known, method))]
     misfit = _misfit(known, method)
     return np.sqrt(sum(np.square(p) for p in [*parts, *([conformal_radius(misfit, ci)] if misfit.any() else [])]))
 
@@ -198,16 +202,25 @@ def _persistence(ballots: _Ballots, places: list[int]) -> float:
     return float(np.clip(a @ b / scale, 0, 0.98)) if scale > 0 else 0.0
 
 # %% ../nbs/10e_election_correction.ipynb #780f8111
+def _warn_of_lost(ballots: _Ballots, seen: np.ndarray) -> None:
+    "States without an answer that has a weight, in some year."
+    lost = [s for i, s in enumerate(ballots.states) if i not in set(seen)]
+    if lost:
+        warnings.warn(f"{len(lost)} of {len(ballots.states)} states have no two-party answer with a weight above 0 in one of the years and are left out: "
+                      f"{', '.join(lost[:8])}", stacklevel=3)
+
+
 def _corrected_run(ballots: _Ballots, key: dict, places: list[int], train: list[int], target: int, kind: str, ci: float) -> pd.DataFrame:
     cases = ballots.cases()[places]
     seen = np.flatnonzero((cases > 0).all(0))
     if len(seen) < 3:
         raise ValueError(f"{len(seen)} states have a two-party answer in {', '.join(map(str, [*train, target]))}; at least 3 are needed")
+    _warn_of_lost(ballots, seen)
     states = [ballots.states[s] for s in seen]
     share, tilted = (a[0] for a in _tables(ballots, places, seen, 0, 0))
     n = cases[:, seen]
     known = _all_known(share, tilted, n, train, states, _persistence(ballots, places))
-    odds, reach = known.predict(kind), _reach(known, kind, _swing(_swings(train[-1]), ci), ci)
+    odds, reach = known.predict(kind), _reach(known, kind, _swings(train[-1]), ci)
     ends = [special.expit(odds + s * reach) for s in (0, -1, 1)]
     return _states_frame(key, target, states, ends, share[-1], n[-1], special.expit(known.y.mean(0)), ci)
 
@@ -356,7 +369,8 @@ def _warn_of_tilt(report: pd.DataFrame, bounds: tuple[float, float]) -> None:
         warnings.warn(f"the effective sample size falls to less than a tenth in {named(few)}: to {left.min():.1%} at worst", stacklevel=3)
 
 # %% ../nbs/10e_election_correction.ipynb #fdffb576
-def _drawn(ballots: _Ballots, state: str, n: int, n_boot: int, seed: int) -> np.ndarray:
+@lru_cache(maxsize=64)  # every run and year asks for the same 51 again
+def _drawn(state: str, n: int, n_boot: int, seed: int) -> np.ndarray:
     "How often each of a state's n persons, and two halves of an imaginary one, are drawn: the first replicate is the sample itself."
     rng = np.random.default_rng(int(row_seeds(seed, "table", state)[0]))
     chance = np.append(np.ones(n), [0.5, 0.5])
@@ -374,7 +388,7 @@ def _tables(ballots: _Ballots, places: list[int], seen: np.ndarray, n_boot: int,
         votes, won = ballots.votes[np.ix_(place, places)], ballots.democratic[np.ix_(place, places)]
         typical = votes.sum(0) / np.maximum((votes > 0).sum(0), 1)
         votes, won = np.vstack([votes, typical, typical]), np.vstack([won, typical, 0 * typical])
-        drawn = _drawn(ballots, ballots.states[state], len(place), n_boot, seed)
+        drawn = _drawn(ballots.states[state], len(place), n_boot, seed)
         share[:, :, s] = (drawn @ won) / np.maximum(drawn @ votes, 1e-12)
         for t in range(1, len(places)):
             tilted[:, t, s] = _carried(drawn, votes, won, truth[t - 1, s], t)
@@ -426,7 +440,7 @@ def _poststratified(ballots: _Ballots, column: int, strata: _Strata, t: int, see
         data = _Post(won[inside][who, None], votes[inside][who], strata.place[t][inside][who] - mine[0], local["weight"].to_numpy(float), np.zeros(len(mine), int))
         data, _ = _collapsed(data, local, strata.by, 1, 2, True, ballots.states[state])
         belongs = (data.cell[:, None] == np.arange(len(data.size))).astype(float)
-        drawn = _drawn(ballots, ballots.states[state], len(inside), n_boot, seed)[:, who]
+        drawn = _drawn(ballots.states[state], len(inside), n_boot, seed)[:, who]
         total = drawn @ (data.weight[:, None] * belongs)
         mean = np.divide(drawn @ (data.means * belongs), total, out=np.zeros(total.shape), where=total > 0)
         part = data.size * (total > 0)
@@ -460,7 +474,7 @@ def calibration_table(answers: pd.DataFrame, personas: pd.DataFrame | None = Non
     years : list of int
         The first is only learned from; each other one is a target, learned from all before it.
     population : Population or DataFrame, optional
-        Such as `us_adults()`: adds poststratified, mrp and mrp_shift (these two need statsmodels). `personas` must have the columns of `by`.
+        Such as `us_adults()`: adds poststratified, mrp and mrp_shift. `personas` must have the columns of `by`.
     by : str or list of str
         Attributes beside state, the most important first.
     n_boot, ci, seed
@@ -489,6 +503,7 @@ def calibration_table(answers: pd.DataFrame, personas: pd.DataFrame | None = Non
     seen = np.flatnonzero((ballots.cases()[[p for _, places in runs for p in places]] > 0).all(0))
     if len(seen) < 3:
         raise ValueError(f"{len(seen)} states have answers in all years and runs; at least 3 are needed")
+    _warn_of_lost(ballots, seen)
     strata = None if population is None else _strata(ballots, personas, population, by, electorate, years)
     parts = [_replicates(ballots, places, strata, years, seen, n_boot, seed) for _, places in runs]
     return _scored_table(ballots, runs, parts, years, seen, ci)
@@ -532,20 +547,20 @@ class _Estimate(NamedTuple):
 
 def _estimated(part: _Replicates, n: np.ndarray, years: Sequence[int], t: int, states: list[str], kept: float, ci: float) -> dict[str, _Estimate]:
     "Estimates of each method."
-    swing, out = _swing(_swings(years[t - 1]), ci), {}
+    changes, out = _swings(years[t - 1]), {}
     known = _all_known(part.share[:, :t + 1], part.tilted[:, :t + 1], n[:t + 1], list(years[:t]), states, kept)
     for method in METHODS:
-        out[method] = _with_ends(known, method, swing, ci, part.share[:, t] if method == "none" else None)
+        out[method] = _with_ends(known, method, changes, ci, part.share[:, t] if method == "none" else None)
     if part.post is None or part.model is None:
         return out
     for name, draws in (("poststratified", part.post[:, t]), ("mrp", part.model[:, t])):
         out[name] = _Estimate(draws, *np.quantile(draws[1:], [(1 - ci) / 2, (1 + ci) / 2], axis=0))
     modelled = known._replace(x=special.logit(part.model[:, :t + 1]))
-    return out | {"mrp_shift": _with_ends(modelled, "shift", swing, ci)}
+    return out | {"mrp_shift": _with_ends(modelled, "shift", changes, ci)}
 
 # %% ../nbs/10e_election_correction.ipynb #ec0e0014
-def _with_ends(known: _Known, method: str, swing: float, ci: float, share: np.ndarray | None = None) -> _Estimate:
-    odds, reach = known.predict(method), _reach(known.first(), method, swing, ci)
+def _with_ends(known: _Known, method: str, changes: np.ndarray, ci: float, share: np.ndarray | None = None) -> _Estimate:
+    odds, reach = known.predict(method), _reach(known.first(), method, changes, ci)
     return _Estimate(special.expit(odds) if share is None else share, *(special.expit(odds[0] + s * reach) for s in (-1, 1)))
 
 

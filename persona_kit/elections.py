@@ -175,7 +175,8 @@ class _Ballots:
 
     def places(self) -> list[np.ndarray]:
         "Rows of `people`, state by state."
-        return [np.flatnonzero(self.people["state"].to_numpy() == s) for s in self.states]
+        state = pd.Index(self.states).get_indexer(pd.Index(self.people["state"]))
+        return np.split(np.argsort(state, kind="stable"), np.cumsum(np.bincount(state, minlength=len(self.states)))[:-1])
 
     def shares(self) -> np.ndarray:
         "Democratic two-party share, runs × states; NaN without a two-party answer."

@@ -8,11 +8,11 @@ __all__ = ['FEWEST', 'mrp']
 # %% ../nbs/10d_multilevel.ipynb #f1558ae3
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import linalg, sparse, special
+from scipy import linalg, optimize, special, stats
 
 from .alignment import _check_ci
 from .calibration import _cells, _listed, _with_columns
@@ -20,20 +20,32 @@ from .population import Population
 
 # %% ../nbs/10d_multilevel.ipynb #f4c7437b
 class _Model(NamedTuple):
-    "Design of cells: fixed effects, random effects (sparse), attribute of each random effect, and the cell of each answer."
-    fixed: np.ndarray
-    random: Any
+    "Effects in each cell (the fixed ones first), attribute of each effect (−1: fixed), and the cell of each answer."
+    design: np.ndarray
     ident: np.ndarray
     cell: np.ndarray
     y: np.ndarray
 
 # %% ../nbs/10d_multilevel.ipynb #mr0d0001
-def _library() -> Any:
-    try:
-        from statsmodels.genmod.bayes_mixed_glm import BinomialBayesMixedGLM
-    except ImportError as e:
-        raise ImportError("multilevel models need statsmodels: pip install 'persona_kit[models]'") from e
-    return BinomialBayesMixedGLM
+class _Mode(NamedTuple):
+    "Most likely effects at given standard deviations, root of the curvature there, and log posterior density of these standard deviations (Laplace)."
+    effects: np.ndarray
+    root: np.ndarray
+    log: float
+
+
+class _Counts(NamedTuple):
+    "Cells that were asked: effects, answers, and how many of them are 1."
+    x: np.ndarray
+    n: np.ndarray
+    y: np.ndarray
+    ident: np.ndarray
+
+
+def _counted(model: _Model) -> _Counts:
+    n = np.bincount(model.cell, minlength=len(model.design))
+    asked = n > 0
+    return _Counts(model.design[asked], n[asked].astype(float), np.bincount(model.cell, model.y, len(n))[asked], model.ident)
 
 # %% ../nbs/10d_multilevel.ipynb #2a26327f
 def _fixed(cells: pd.DataFrame, by: list[str], predictors: Mapping[str, pd.Series]) -> np.ndarray:
@@ -52,12 +64,13 @@ def _fixed(cells: pd.DataFrame, by: list[str], predictors: Mapping[str, pd.Serie
 # %% ../nbs/10d_multilevel.ipynb #mr0d0002
 def _design(cells: pd.DataFrame, by: list[str], predictors: Mapping[str, pd.Series], place: np.ndarray, y: np.ndarray) -> _Model:
     "From the cell of each answer (−1 for none) and 1 or 0."
-    blocks, ident = [], []
+    blocks = [_fixed(cells, by, predictors)]
+    ident = [-1] * blocks[0].shape[1]
     for i, attribute in enumerate(by):
         codes, levels = pd.factorize(cells[attribute].astype(str))
-        blocks.append(sparse.csr_array((np.ones(len(cells)), (np.arange(len(cells)), codes)), shape=(len(cells), len(levels))))
+        blocks.append(np.eye(len(levels))[codes])
         ident += [i] * len(levels)
-    return _Model(_fixed(cells, by, predictors), sparse.hstack(blocks).tocsr(), np.array(ident), place[place >= 0], y[place >= 0])
+    return _Model(np.hstack(blocks), np.array(ident), place[place >= 0], y[place >= 0])
 
 
 def _place(cells: pd.DataFrame, answers: pd.DataFrame, by: list[str]) -> np.ndarray:
@@ -104,13 +117,15 @@ def mrp(answers: pd.DataFrame, personas: pd.DataFrame | None, population: "Popul
 
     Raises
     ------
-    ValueError, ImportError
-        If columns or categories are missing, all answers are the same, or fewer than 30 are there; if statsmodels is not installed.
+    ValueError
+        If columns or categories are missing, all answers are the same, or fewer than 30 are there.
 
     References
     ----------
     Gelman, A., Little, T. C. (1997). Poststratification into many categories using hierarchical logistic regression. Survey Methodology 23.
     Park, D. K., Gelman, A., Bafumi, J. (2004). Bayesian multilevel estimation with poststratification. Political Analysis 12, 375-385.
+    Rue, H., Martino, S., Chopin, N. (2009). Approximate Bayesian inference for latent Gaussian models. JRSS B 71, 319-392, for the averaging.
+    Gelman, A. (2006). Prior distributions for variance parameters in hierarchical models. Bayesian Analysis 1, 515-534, for the prior.
     """
     _check_ci(ci)
     by = _listed(by)
@@ -155,24 +170,51 @@ def _gather(weight: np.ndarray, group: np.ndarray, size: int) -> np.ndarray:
     return out
 
 
-def _posterior(model: _Model, n_draws: int, seed: int) -> np.ndarray:
-    "Draws of the share in each cell, n_draws × cells."
-    rng = np.random.default_rng(seed)
-    mean, sd = _fitted(model, seed)
-    design = np.hstack([model.fixed, model.random.toarray()])
-    share = special.expit(design @ mean)
-    asked = np.bincount(model.cell, minlength=len(design))
-    prior = np.concatenate([np.full(model.fixed.shape[1], 0.25), sd[model.ident] ** -2])
-    curve = (design * (asked * share * (1 - share))[:, None]).T @ design + np.diag(prior)
-    drawn = mean + linalg.solve_triangular(linalg.cholesky(curve), rng.normal(size=(len(mean), n_draws))).T
-    return special.expit(drawn @ design.T)
+def _mode(data: _Counts, log_sd: np.ndarray, start: np.ndarray) -> _Mode:
+    "By Newton's method. Priors are normal: of fixed effects with standard deviation 2, of standard deviations the half above 0, with scale 1."
+    prior = np.where(data.ident < 0, 0.25, np.exp(-2 * log_sd)[data.ident])
+    value = lambda b: float(data.y @ (data.x @ b) - data.n @ np.logaddexp(0, data.x @ b) - prior @ b**2 / 2)
+    here, height = start, value(start)
+    for _ in range(100):
+        share = special.expit(data.x @ here)
+        curve = (data.x * (data.n * share * (1 - share))[:, None]).T @ data.x
+        curve.flat[:: len(here) + 1] += prior
+        root, slope = linalg.cholesky(curve, check_finite=False), data.x.T @ (data.y - data.n * share) - prior * here
+        step = linalg.cho_solve((root, False), slope, check_finite=False)
+        if slope @ step < 1e-10:
+            break
+        while (there := value(here + step)) < height and slope @ step > 1e-12:
+            step = step / 2
+        here, height = here + step, there
+    return _Mode(here, root, height + float(np.log(prior).sum() / 2 + (log_sd - np.exp(2 * log_sd) / 2).sum() - np.log(np.diag(root)).sum()))
 
 # %% ../nbs/10d_multilevel.ipynb #mr0d0004
-def _fitted(model: _Model, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    "Posterior means of all effects, and the standard deviation of each attribute's."
-    exog_vc = sparse.csr_matrix(model.random[model.cell])
-    how: dict[str, Any] = {"rng": np.random.default_rng(seed), "fit_method": "L-BFGS-B", "minim_opts": {"ftol": 1e-7}}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        fitted = _library()(model.y, model.fixed[model.cell], exog_vc, model.ident, vcp_p=1, fe_p=2).fit_vb(**how)
-    return np.concatenate([fitted.fe_mean, fitted.vc_mean]), np.exp(fitted.vcp_mean)
+_POINTS = 64  # sets of standard deviations over which the posterior is averaged
+
+
+def _modes(data: _Counts, seed: int) -> tuple[list[_Mode], np.ndarray]:
+    "Modes at standard deviations that are drawn around the likeliest ones, and the weights that make these draws ones from the posterior."
+    k, last = int(data.ident.max()) + 1, [_mode(data, np.full(int(data.ident.max()) + 1, -0.7), np.zeros(len(data.ident)))]
+
+    def at(log_sd: np.ndarray) -> _Mode:
+        last.append(_mode(data, log_sd, last.pop().effects))
+        return last[0]
+
+    best = optimize.minimize(lambda s: -at(s).log, np.full(k, -0.7), method="L-BFGS-B", bounds=[(-6, 3)] * k, options={"eps": 1e-3, "ftol": 1e-6}).x
+    top, h = at(best).log, 0.2
+    curve = np.array([(2 * top - at(best + h * e).log - at(best - h * e).log) / h**2 for e in np.eye(k)])
+    rng, spread = np.random.default_rng(seed), 1 / np.sqrt(np.maximum(curve, 1))
+    drawn = stats.t.ppf(np.array([(rng.permutation(_POINTS) + rng.random(_POINTS)) / _POINTS for _ in range(k)]).T, 5)
+    found = [at(best + spread * t) for t in drawn]
+    logs = np.array([m.log for m in found]) - stats.t.logpdf(drawn, 5).sum(1)
+    return found, np.exp(logs - special.logsumexp(logs))
+
+# %% ../nbs/10d_multilevel.ipynb #mr0d0005
+def _posterior(model: _Model, n_draws: int, seed: int) -> np.ndarray:
+    "Draws of the share in each cell, n_draws × cells."
+    found, weight = _modes(_counted(model), seed)
+    rng = np.random.default_rng([seed, 1])
+    times = np.diff(np.floor(np.r_[0, np.cumsum(weight)] * n_draws + rng.random()).astype(int))
+    times[-1] += n_draws - times.sum()
+    drawn = [m.effects + linalg.solve_triangular(m.root, rng.normal(size=(len(m.effects), c))).T for m, c in zip(found, times, strict=True) if c]
+    return special.expit(rng.permutation(np.vstack(drawn)) @ model.design.T)

@@ -57,7 +57,7 @@ SURVEY = Survey(
 SCALE = ("Disagree", "Neither", "Agree")
 LIST = Survey([Item(f"q{i:02d}", f"Statement {i} of the list is right.", SCALE, values=(1, 2, 3)) for i in range(60)])
 ELECTIONS = presidential_election()
-YEARS = (2016, 2020, 2024)
+YEARS, KINDS = (2016, 2020, 2024), election_correction.METHODS[1:]
 through_endpoint = False
 
 
@@ -304,9 +304,13 @@ def corrected(answers: pd.DataFrame) -> Iterator[tuple[str, list[int], int, pd.D
     "As `correct_elections` for every kind, one and two known elections, but the votes are counted once."
     ballots = election_correction._count(answers, None, YEARS, None)
     ((key, places),) = election_correction._runs(ballots, YEARS)
-    for kind in election_correction.METHODS[1:]:
-        for train, target in (([2016], 2020), ([2016, 2020], 2024)):
-            yield kind, train, target, election_correction._corrected_run(ballots, key, places[: len(train) + 1], train, target, kind, 0.95)
+    for train, target in (([2016], 2020), ([2016, 2020], 2024)):
+        asked = places[: len(train) + 1]
+        seen = np.flatnonzero((ballots.cases()[asked] > 0).all(0))
+        tables, kept = election_correction._tables(ballots, asked, seen, 0, 0), election_correction._persistence(ballots, asked)
+        with patch.multiple(election_correction, _tables=lambda *_, t=tables: t, _persistence=lambda *_, k=kept: k):
+            rows = [election_correction._corrected_run(ballots, key, asked, train, target, kind, 0.95) for kind in KINDS]
+        yield from ((kind, train, target, row) for kind, row in zip(KINDS, rows, strict=True))
 
 
 def elections(runs: int, seed: int) -> Iterator[Row]:

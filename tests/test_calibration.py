@@ -364,3 +364,18 @@ def test_bad_input_of_poststratification():
         poststratify(answers.assign(weight=np.where(weightless, 0.0, 1.0)), None, CELLS, ["state", "sex"])
     with pytest.raises(ValueError, match="smallest must be"):
         poststratify(answers, None, CELLS, ["state", "sex"], smallest=1)
+
+
+def test_respondents_worth_few_are_warned_of_with_numbers():
+    n = 200
+    answers = pd.DataFrame(
+        {"persona_id": range(n), "item_id": "q", "status": "ok", "option": ["a", "b"] * (n // 2), "sex": ["f", "f", "m", "m"] * (n // 4)}
+    )
+    population = pd.DataFrame({"sex": ["f", "m"], "weight": [5.0, 5.0]})
+    with pytest.warns(UserWarning, match="item 'q': 200 respondents are worth 4.0 once they are weighted"):
+        poststratify(answers.assign(weight=np.where(np.arange(n) == 3, 1e6, 1.0)), None, population, "sex")
+    with pytest.warns(UserWarning, match="item 'q': 24 respondents are worth 24.0"):
+        poststratify(answers.head(24), None, population, "sex")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        poststratify(answers.head(28), None, population, "sex")

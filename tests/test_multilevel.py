@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 from scipy import special
 
+from persona_kit import multilevel
+from persona_kit.calibration import _cells
 from persona_kit.multilevel import mrp
 
-pytest.importorskip("statsmodels", reason="statsmodels is not installed (extra models)")
 GROUPS = [f"g{i:02d}" for i in range(51)]
 CELLS = pd.MultiIndex.from_product([GROUPS, ["young", "middle", "old"]], names=["region", "age"]).to_frame(index=False)
 
@@ -37,6 +38,48 @@ def test_estimates_are_closer_than_answers_and_intervals_hold():
         after.append(np.abs(found["corrected"] - truth).mean())
     assert np.mean(after) < 0.6 * np.mean(before)
     assert 0.93 <= np.mean(held) <= 0.97, np.mean(held)
+
+
+def model_of(seed):
+    answers, known, population, _ = planted(seed)
+    cells = _cells(population, ["region", "age"], "weight")
+    place = multilevel._place(cells, answers, ["region", "age"])
+    return multilevel._design(cells, ["region", "age"], {"known": known}, place, answers["option"].eq("yes").to_numpy(float))
+
+
+def test_the_mode_is_that_of_statsmodels():
+    "Its log posterior at given standard deviations is flat where ours has its mode, and falls around it."
+    library = pytest.importorskip("statsmodels.genmod.bayes_mixed_glm", reason="statsmodels is not installed (extra models)")
+    model, log_sd = model_of(3), np.log([0.4, 0.5])
+    found = multilevel._mode(multilevel._counted(model), log_sd, np.zeros(len(model.ident)))
+    rows, fixed = model.design[model.cell], model.ident < 0
+    theirs = library.BinomialBayesMixedGLM(model.y, rows[:, fixed], rows[:, ~fixed], model.ident[~fixed], vcp_p=1, fe_p=2)
+    at = lambda b: np.r_[b[fixed], log_sd, b[~fixed]]
+    slope = np.delete(theirs.logposterior_grad(at(found.effects)), [2, 3])
+    assert np.abs(slope).max() < 1e-4
+    moved = found.effects + 0.1 * np.random.default_rng(1).normal(size=len(found.effects))
+    assert theirs.logposterior(at(moved)) < theirs.logposterior(at(found.effects))
+
+
+def test_standard_deviations_are_averaged_over():
+    "Weighted draws give the posterior that a fine grid gives, and shares vary more than at the likeliest standard deviations."
+    model = model_of(4)
+    data = multilevel._counted(model)
+    axes = [np.linspace(-4, 1, 41), np.linspace(-3, 1.5, 37)]
+    last = np.zeros(len(model.ident))
+    logs = np.array([[multilevel._mode(data, np.array([a, b]), last).log for b in axes[1]] for a in axes[0]])
+    chance = np.exp(logs - logs.max())
+    mean = [chance.sum(1 - k) @ np.exp(axes[k]) / chance.sum() for k in (0, 1)]
+    found, weight = multilevel._modes(data, 1)
+    assert weight.sum() == pytest.approx(1) and 1 / (weight**2).sum() > 20
+    grid = np.average([m.effects[2:53].std() for m in found], weights=weight)
+    at = [np.array([[multilevel._mode(data, np.array([a, b]), last).effects[2:53].std() for b in axes[1][::6]] for a in axes[0][::5]])]
+    some = chance[::5, ::6] / chance[::5, ::6].sum()
+    assert grid == pytest.approx((some * at[0]).sum(), rel=0.1) and 0.1 < mean[0] < 1
+    best = found[int(np.argmax(weight))]
+    sure = best.effects + np.linalg.solve(best.root, np.random.default_rng(1).normal(size=(len(best.effects), 4000))).T
+    narrow = special.expit(sure @ model.design.T).var(0).mean()
+    assert multilevel._posterior(model, 4000, 1).var(0).mean() > narrow * 1.02
 
 
 def test_groups_without_answers_get_wide_intervals():

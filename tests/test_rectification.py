@@ -280,3 +280,19 @@ def test_rare_answers_have_an_interval_with_width_and_are_warned_of(estimand):
 def test_a_mean_of_equal_answers_says_that_its_interval_says_nothing():
     with pytest.warns(UserWarning, match="all 40 people gave the same answer: the interval of 'mean' has no width"):
         rectify(np.full(40, 3.0), np.full(40, 3.0), np.full(100, 3.0))
+
+
+def test_few_simulated_answers_and_worths_of_few_people_are_warned_of():
+    y, f, every = sides(40, 100, 1)
+    with pytest.warns(UserWarning, match="20 simulated answers are too few to stand for a population; at least 25"):
+        rectify(y, f, every[:20])
+    with pytest.warns(UserWarning, match=r"100 simulated answers, worth 2\.2 with these weights, are too few"):
+        rectify(y, f, every, weights_all=np.r_[np.full(2, 1000.0), np.ones(98)])
+    with pytest.warns(UserWarning, match="24 human answers are too few for a claim"):
+        human_worth(y[:24], f[:24], every)
+    with pytest.raises(ValueError, match="all 40 human answers are the same"):
+        human_worth(np.ones(40), f, every)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rectify(y, f, every[:25])
+        human_worth(y, f, every)
