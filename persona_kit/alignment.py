@@ -759,24 +759,23 @@ def _point(parts: _Parts, measure: str, n: np.ndarray) -> pd.DataFrame:
     return rows.assign(**values)
 
 # %% ../nbs/07_alignment.ipynb #7f82c433
-def _shares_again(parts: _Parts, draws: tuple[_Tally, _Drawn], most: int = 1_000_000):
-    "Shares of the replicates, some groups at a time (at most so many numbers): places, measure, shares (groups × options × replicates)."
+def _shares_again(parts: _Parts, draws: tuple[_Tally, _Drawn], used: np.ndarray | None = None, at: np.ndarray | None = None,
+                  few: int | None = None, most: int = 1_000_000):
+    """Shares of the replicates (the first few), some groups at a time (at most so many numbers): places, measure, groups × options × replicates.
+
+    Of the groups that are used; `at` says where each stands in the tally, if elsewhere.
+    """
     tally, drawn = draws
-    matrix, boot = _by_cell(tally, drawn), np.ascontiguousarray(drawn.boot.T)
+    matrix, boot = _by_cell(tally, drawn), np.ascontiguousarray(drawn.boot[:few].T)
+    at = np.arange(len(parts.groups)) if at is None else at
     for k, name, place in _alike(parts):
-        step = max(1, most // (k * boot.shape[1]))
+        place, step = place if used is None else place[used[place]], max(1, most // (k * len(drawn.boot)))
         for some in (place[i:i + step] for i in range(0, len(place), step)):
-            sums = (matrix[(tally.starts[some, None] + np.arange(k)).ravel()] @ boot).reshape(len(some), k, -1)
+            sums = (matrix[(tally.starts[at[some], None] + np.arange(k)).ravel()] @ boot).reshape(len(some), k, -1)
             with np.errstate(invalid="ignore", divide="ignore"):
                 sums /= sums.sum(1, keepdims=True)
             yield some, name, sums
 
-
-def _scores(parts: _Parts, draws: tuple[_Tally, _Drawn]):
-    "Places, scores (groups × replicates) and courses."
-    for some, name, shares in _shares_again(parts, draws):
-        human = parts.human[some, :shares.shape[1]]
-        yield some, _score(shares, human, name), _course(parts.shares[some, :shares.shape[1]], shares, human, name)
 
 # %% ../nbs/07_alignment.ipynb #4b1d0a11
 def _centred(scores: np.ndarray, centre: np.ndarray, ci: float, freedom, spare=0.0, people=None) -> tuple[np.ndarray, np.ndarray]:
@@ -801,35 +800,153 @@ def _centred(scores: np.ndarray, centre: np.ndarray, ci: float, freedom, spare=0
 
 
 # %% ../nbs/07_alignment.ipynb #f7ee0005
-_DISTANCES, _FEW = (0.0, 0.5, 1.0, 2.0, 4.0), 200     # replicates that say how much noise takes away
+_FEW = 100                                            # replicates that say how studies of other models scatter
+_NEARER, _FURTHER = (0.0, 0.5, 1.0), (0.6, 1.2)       # of the way from the people to the model, and past it, in half-widths of an interval
+_HERE = _NEARER.index(1.0)
 
 
-def _course(shares: np.ndarray, again: np.ndarray, human: np.ndarray, measure: str) -> np.ndarray:
-    "Scores of models so many times as far from the human shares: in truth, and on average in studies (2 × groups × distances)."
-    found = np.full((2, len(shares), len(_DISTANCES)), np.nan)
-    noise = again[..., :_FEW] - shares[..., None]
-    for place, times in enumerate(_DISTANCES):
-        moved = (human + times * (shares - human))[..., None]
-        for side, model in enumerate((moved, moved + noise)):
+class _Course(NamedTuple):
+    "What models on the way score (rows × places): in truth, and in studies on average, with a standard deviation."
+    truth: np.ndarray
+    mean: np.ndarray
+    spread: np.ndarray
+
+
+class _Way:
+    "Gathers the scores of models on the way, as means over the groups of each row."
+    def __init__(self, n_rows: int, studies: int):
+        self.known, size = np.zeros(n_rows), len(_NEARER) + len(_FURTHER)
+        self.truth, self.studies = np.zeros((size, n_rows)), np.zeros((size, n_rows, studies))
+
+    def add(self, place: int, onto: "_Onto", model: np.ndarray, noise: np.ndarray, human: np.ndarray, measure: str) -> None:
+        "A model (groups × options), and studies of it that err as these replicates do (groups × options × studies)."
+        for total, shares in ((self.truth, model[..., None]), (self.studies, model[..., None] + noise)):
             if measure not in ("wasserstein", "total_variation"):      # these two need no shares, only differences
-                model = np.maximum(model, 0)
-                model = model / model.sum(1, keepdims=True)
-            scores = _score(model, human, measure)
-            known = np.isfinite(scores)
-            total = np.where(known, scores, 0).sum(1)
-            found[side, :, place] = np.divide(total, known.sum(1), out=np.full(len(shares), np.nan), where=known.any(1))
-    return found
+                shares = np.maximum(shares, 0)
+                shares = shares / shares.sum(1, keepdims=True)
+            total[place] += onto.rows(_known(_score(shares, human, measure))).reshape(total[place].shape)
+
+    def course(self) -> _Course:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            truth, studies = self.truth / self.known, self.studies / self.known[:, None]
+        mean, squared = studies.mean(2), np.einsum("prs,prs->pr", studies, studies) / studies.shape[2]
+        return _Course(np.minimum.accumulate(truth).T, mean.T, np.sqrt(np.maximum(squared - mean**2, 0)).T)
 
 
-def _freed(values: np.ndarray, course: np.ndarray) -> np.ndarray:
-    "Scores (rows × any) freed from what noise took from them, by the course of each row (2 × rows × distances)."
-    truth, mean = (np.minimum.accumulate(side, axis=1).T[..., None] for side in course)
-    out = np.where(values >= mean[0], truth[0], values + truth[-1] - mean[-1])
-    for place in range(len(_DISTANCES) - 1):
-        left, right = mean[place], mean[place + 1]
-        part = np.divide(left - values, left - right, out=np.zeros(values.shape), where=left > right)
-        out = np.where((values < left) & (values >= right), truth[place] + part * (truth[place + 1] - truth[place]), out)
+def _known(scores: np.ndarray) -> np.ndarray:
+    "Scores of studies (groups × studies); where nobody of a group was drawn, its mean."
+    if not np.isnan(scores).any():
+        return scores
+    known = np.isfinite(scores)
+    mean = np.divide(np.where(known, scores, 0).sum(1), known.sum(1), out=np.zeros(len(scores)), where=known.any(1))
+    return np.where(known, scores, mean[:, None])
+
+
+def _crossing(values: np.ndarray, truth: np.ndarray, curve: np.ndarray) -> np.ndarray:
+    "The truth (rows × places) where a falling curve comes down to the value of its row."
+    out = np.where(values >= curve[:, 0], truth[:, 0], values + truth[:, -1] - curve[:, -1])
+    for place in range(curve.shape[1] - 1):
+        left, right = curve[:, place], curve[:, place + 1]
+        part = np.divide(left - values, left - right, out=np.zeros(len(values)), where=left > right)
+        out = np.where((values < left) & (values >= right), truth[:, place] + part * (truth[:, place + 1] - truth[:, place]), out)
     return np.where(np.isfinite(values), out, np.nan)
+
+
+# %% ../nbs/07_alignment.ipynb #f7ee0009
+class _Ends(NamedTuple):
+    "The ends of each row's interval, its score freed from noise, and its replicates (rows × replicates)."
+    low: np.ndarray
+    high: np.ndarray
+    freed: np.ndarray
+    scores: np.ndarray
+
+
+class _Onto:
+    "Adds what belongs to groups up to their rows; where each group is a row there is nothing to add."
+    def __init__(self, row: np.ndarray, known: np.ndarray, n_rows: int, single: bool):
+        self.matrix = None if single else sparse.csr_array((np.ones(known.sum()), (row[known], np.flatnonzero(known))), shape=(n_rows, len(row)))
+        self.groups = known.astype(float) if single else self.matrix.sum(axis=1)
+
+    def rows(self, part: np.ndarray) -> np.ndarray:
+        return part if self.matrix is None else self.matrix @ part
+
+    def totals(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        "Sums and numbers of the scores that are known."
+        known = np.isfinite(scores)
+        if known.all():
+            return self.rows(scores), self.groups[:, None]
+        return self.rows(np.where(known, scores, 0)), self.rows(known.astype(float))
+
+
+def _noise(again: np.ndarray) -> np.ndarray:
+    "How far replicates of shares are from their mean."
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.nansum(again, axis=2, keepdims=True) / np.isfinite(again[:, :1]).sum(2, keepdims=True) if np.isnan(again).any() else again.mean(2, keepdims=True)
+    return again - mean
+
+
+# %% ../nbs/07_alignment.ipynb #f7ee000a
+def _ends_of(values: np.ndarray, blocks: Callable, n_boot: int, ci: float, freedom: np.ndarray, single: bool = False) -> _Ends:
+    "Ends of rows; `blocks(few)` yields their groups: rows, measure, shares, replicates of the shares, human shares."
+    n, few = len(values), min(n_boot, _FEW)
+    sums, counts, way = 0.0, 0.0, _Way(n, few)
+    for row, name, shares, again, human in blocks(n_boot):
+        onto, noise = _Onto(row, np.isfinite(shares[:, 0]), n, single), _noise(again[..., :few])
+        total, count = onto.totals(_score(again, human, name))
+        sums, counts, way.known = sums + total, counts + count, way.known + onto.groups
+        for place, times in enumerate(_NEARER):
+            way.add(place, onto, human + times * (shares - human), noise, human, name)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scores = sums / counts
+    below, above = _centred(scores, np.zeros(n), ci, freedom)
+    half = stdtrit(freedom, (1 + ci) / 2)
+    for row, name, shares, again, human in blocks(few):
+        if not single:
+            onto, noise = _Onto(row, np.isfinite(shares[:, 0]), n, single), _noise(again)
+        worse = _downwards(noise, scores[row, :few]) * half[row, None]
+        for place, times in enumerate(_FURTHER, len(_NEARER)):
+            way.add(place, onto, shares + times * worse, noise, human, name)
+    return _Ends(*_limits(values, way.course(), np.maximum(-below, above)), scores)
+
+
+def _downwards(noise: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    "How shares change (groups × options) as the score of their row falls by one standard deviation: by regression of replicates on it."
+    if np.isnan(noise).any():
+        noise, scores = np.nan_to_num(noise), np.nan_to_num(scores, nan=float(np.nanmean(scores)))
+    apart = scores - scores.mean(1, keepdims=True)
+    spread = apart.std(1)
+    fall = np.divide(apart, spread[:, None], out=np.zeros(apart.shape), where=spread[:, None] > 0)
+    return -(noise @ fall[..., None])[..., 0] / scores.shape[1]
+
+
+def _limits(values: np.ndarray, course: _Course, reach: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    "The least and the greatest truth under which studies still find these values, and that under which they do on average."
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scale = np.nan_to_num(course.spread / course.spread[:, [_HERE]], nan=1.0, posinf=1.0) * reach[:, None]
+    highest = np.maximum.accumulate((course.mean + scale)[:, ::-1], axis=1)[:, ::-1]
+    curves = highest, np.minimum.accumulate(course.mean - scale, axis=1), np.minimum.accumulate(course.mean, axis=1)
+    low, high, freed = (_crossing(values, course.truth, curve) for curve in curves)
+    return low, high, freed
+
+
+# %% ../nbs/07_alignment.ipynb #f7ee0007
+def _row_ends(estimate: np.ndarray, parts: _Parts, draws: tuple[_Tally, _Drawn], ci: float, place: np.ndarray, freedom: np.ndarray,
+              at: np.ndarray | None = None, keep: bool = False) -> _Ends:
+    "Ends of rows that are means over groups; `place` says to which row each group belongs (−1: to none), `at` where it stands in the tally."
+    n_boot, used = len(draws[1].boot), place >= 0
+
+    def block(some, name, again, row):
+        return row, name, parts.shares[some, :again.shape[1]], again, parts.human[some, :again.shape[1]]
+
+    if np.bincount(place[used], minlength=1).max() > 1:
+        return _ends_of(estimate, lambda few: (block(*one, place[one[0]]) for one in _shares_again(parts, draws, used, at, few)), n_boot, ci, freedom)
+    found = _Ends(*(np.full(len(estimate), np.nan) for _ in range(3)), np.full((len(estimate) if keep else 0, n_boot), np.nan))
+    for one in _shares_again(parts, draws, used, at):       # a row is a group: in portions
+        row, same = place[one[0]], [block(*one, np.arange(len(one[0])))]
+        ends = _ends_of(estimate[row], lambda few, same=same: same, n_boot, ci, freedom[row], single=True)
+        for whole, part in zip(found[:3 + keep], ends, strict=False):
+            whole[row] = part
+    return found
 
 
 # %% ../nbs/07_alignment.ipynb #d7a10002
@@ -844,13 +961,15 @@ def _open_ranks(shares: np.ndarray, again: np.ndarray, human: np.ndarray, level:
         return np.array([sure - open_, sure + open_]) / np.sqrt(len(i) * np.abs(theirs).sum(1))
 
 
-def _rank_ends(estimate: np.ndarray, parts: _Parts, draws: tuple[_Tally, _Drawn], ci: float, place: np.ndarray) -> dict[str, np.ndarray]:
-    "These ends as means over the groups of each row (−1: of none), all pairs of a row tested at once."
+def _rank_ends(estimate: np.ndarray, parts: _Parts, draws: tuple[_Tally, _Drawn], ci: float, place: np.ndarray,
+               at: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    "These ends as means over the groups of each row (−1: of none), all pairs of a row tested at once; `at` as in `_row_ends`."
     known = np.isfinite(parts.shares[:, 0]) & (place >= 0)
     tests = np.bincount(place[known], (parts.sizes * (parts.sizes - 1) / 2)[known], len(estimate))[place]
-    freedom = _freedom_of(draws[0], draws[1], np.arange(len(place)), len(place))
+    at, size = np.arange(len(place)) if at is None else at, len(draws[0].groups)
+    freedom = _freedom_of(draws[0], draws[1], np.arange(size), size)[at]
     found = np.full((2, len(place)), np.nan)
-    for some, _, again in _shares_again(parts, draws):
+    for some, _, again in _shares_again(parts, draws, known, at):
         level = 1 - (1 - ci) / np.maximum(tests[some], 2)
         found[:, some] = _open_ranks(parts.shares[some], again, parts.human[some], level, freedom[some])
     known &= np.isfinite(found).all(0)
@@ -867,26 +986,9 @@ def _with_interval(rows: pd.DataFrame, parts: _Parts, draws, ci: float | None, p
         return rows
     if "kendall_tau" in parts.names:
         return rows.assign(**_rank_ends(rows["alignment"].to_numpy(float), parts, draws, ci, place))
-    n_boot, estimate = len(draws[1].boot), rows["alignment"].to_numpy(float)
-    single = len(rows) == len(parts.groups)
-    freedom = _freedom_of(draws[0], draws[1], place, len(rows))
-    low, high = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
-    sums, counts = (np.zeros((0 if single else len(rows), n_boot)) for _ in range(2))
-    courses, known = np.zeros((2, len(rows), len(_DISTANCES))), np.zeros(len(rows))
-    for some, scores, course in _scores(parts, draws):
-        whole = np.isfinite(course).all((0, 2))
-        np.add.at(courses.swapaxes(0, 1), place[some[whole]], course[:, whole].swapaxes(0, 1))
-        np.add.at(known, place[some[whole]], 1)
-        if single:
-            low[some], high[some] = _centred(scores, estimate[some], ci, freedom[some])
-        else:
-            np.add.at(sums, place[some], np.nan_to_num(scores))
-            np.add.at(counts, place[some], np.isfinite(scores))
-    if not single:
-        means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
-        low, high = _centred(means, estimate, ci, freedom)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        low, high = _freed(np.column_stack([low, high]), courses / known[:, None]).T
+    estimate = rows["alignment"].to_numpy(float)
+    found = _row_ends(estimate, parts, draws, ci, place, _freedom_of(draws[0], draws[1], place, len(rows)))
+    low, high = found.low, found.high
     lowest = min(_LOWEST.get(m, 0.0) for m in set(parts.names))
     return rows.assign(low=np.maximum(np.fmin(low, estimate), lowest), high=np.minimum(np.fmax(high, estimate), 1.0))
 

@@ -17,10 +17,9 @@ import pandas as pd
 from scipy import sparse
 from scipy.special import ndtri, stdtrit
 
-from .alignment import (_by_cell, _centred, _check_by, _check_ci, _check_measure, _check_shares, _check_weight, _checked, _course,
-                                   _DISTANCES, _draws, _freed,
-                                   _freedom, _freedom_of, _grid, _human_grid, _item_table, _loads, _open_ranks, _Parts, _people, _places, _point,
-                                   _pooled, _rank_ends, _rules, _score, _scores, _tabulate, _wider, resample)
+from .alignment import (_by_cell, _centred, _check_by, _check_ci, _check_measure, _check_shares, _check_weight, _checked,
+                                   _draws, _Ends, _freedom, _freedom_of, _grid, _human_grid, _item_table, _loads, _Parts, _people, _places,
+                                   _pooled, _rank_ends, _row_ends, _rules, _score, _tabulate, _wider, resample)
 from .tables import STATUSES, TableError, row_seeds
 
 # %% ../nbs/07b_measures.ipynb #634b65b4
@@ -255,18 +254,20 @@ class _Sides(NamedTuple):
     n_human: np.ndarray
 
 # %% ../nbs/07b_measures.ipynb #e26e33b8
-def _bend(again: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    "By how much the variance of entropies of replicates is too large: half the variance of their second-order part, per group."
-    with np.errstate(invalid="ignore", divide="ignore"):
-        bent = np.where(shares[..., None] > 0, (again - shares[..., None]) ** 2 / shares[..., None], 0).sum(1) / np.log(2)
-    return np.nan_to_num(np.nanvar(bent, axis=1)) / 2
+def _together(again: np.ndarray, shares: np.ndarray, values: np.ndarray | None, n: np.ndarray) -> np.ndarray:
+    "What two replicates of shares do to the SD or entropy together and not each alone (groups × replicates)."
+    other = np.roll(again, 1, -1)
+    if values is None:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return -np.where(shares[..., None] > 0, (again - shares[..., None]) * (other - shares[..., None]) / shares[..., None], 0).sum(1) / np.log(2)
+    return _stat(again + other - shares[..., None], values, n) - _stat(again, values, n) - _stat(other, values, n) + _stat(shares, values, n)[:, None]
 
 
 def _ratios(sides: _Sides, used: np.ndarray, place: np.ndarray, rows: pd.DataFrame, tally, drawn, ci: float, seed: int) -> pd.DataFrame:
     "Mean statistic of both sides per row, their ratio and its interval."
     matrix, boot = _by_cell(tally, drawn), np.ascontiguousarray(drawn.boot.T)
-    points, draws = np.zeros((2, len(rows))), np.zeros((2, len(rows), boot.shape[1]))
-    count, spare = np.zeros(len(rows), int), np.zeros((2, len(rows)))
+    points, draws, bent = np.zeros((2, len(rows))), *np.zeros((2, 2, len(rows), boot.shape[1]))
+    count = np.zeros(len(rows), int)
     counted = np.full(len(place), -1)
     n_human = np.where(sides.n_human > 1, sides.n_human, np.inf)
     for k in np.unique(sides.sizes[used]):
@@ -281,14 +282,13 @@ def _ratios(sides: _Sides, used: np.ndarray, place: np.ndarray, rows: pd.DataFra
             for side, (shares, n) in enumerate(zip((ours, theirs), (sides.n[some], n_human[some]), strict=True)):
                 np.add.at(points[side], place[some[whole]], point[side, whole])
                 np.add.at(draws[side], place[some[whole]], np.nan_to_num(_stat(drawn_shares[side], v, n)[whole]))
-                if v is None:
-                    np.add.at(spare[side], place[some[whole]], _bend(drawn_shares[side], shares)[whole])
+                np.add.at(bent[side], place[some[whole]], np.nan_to_num(_together(drawn_shares[side], shares, v, n)[whole]))
             np.add.at(count, place[some[whole]], 1)
             counted[some[whole]] = place[some[whole]]
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = points[0] / points[1]
         logs = np.log(draws[0]) - np.log(draws[1])
-        ends = _centred(logs, np.log(ratio), ci, _freedom_of(tally, drawn, counted, len(rows)), spare=(spare / points**2).sum(0))
+        ends = _centred(logs, np.log(ratio), ci, _freedom_of(tally, drawn, counted, len(rows)), spare=(bent.var(2) / points**2).sum(0))
         low, high = np.exp(ends)
         means = points / count
     return rows.assign(simulated=means[0], human=means[1], ratio=ratio, low=low, high=high, n_items=count)
@@ -960,43 +960,32 @@ def _both_sides(given, index, human, table, scored, placed, how) -> tuple:
     theirs = _human_grid(human, tally.groups, table)[0]
     sides = [_checked(_grid(f, t.groups, table, n)[0], t.groups, table, n) for f, t, n in ((frame, tally, "simulated"), (bare, plain, "unconditioned"))]
     draws = [(t, _draws(a, t, n_boot, s)) for a, t, s in ((conditioned, tally, seed), (unconditioned, plain, seed + 1))]
-    points, sums, count = np.zeros((2, n_rows)), np.zeros((2, n_rows, n_boot)), np.zeros((2, n_rows, n_boot + 1))
     sizes, names = _rules(tally.groups, table, measure, items)
-    freedom = [_freedom_of(*d, np.arange(len(d[0].groups)), len(d[0].groups)) for d in draws]
-    tests = np.maximum(np.bincount(place, sizes * (sizes - 1), n_rows), 2)[place]      # pairs of options on both sides
-    ranks, courses = np.zeros((2, n_rows)), np.zeros((2, 2, n_rows, len(_DISTANCES)))
-    for some, name, shares, again in _both_shares(sides, draws, index, sizes, names):
-        human_of = theirs[some, : shares[0].shape[1]]
-        point = np.array([_score(s[..., None], human_of, name)[:, 0] for s in shares])
-        scores, known = [_score(s, human_of, name) for s in again], np.isfinite(point).all(0)
-        if name == "kendall_tau":
-            at = 1 - (1 - ci) / tests[some]
-            ours, alone = (_open_ranks(shares[s], again[s], human_of, at, freedom[s][(some, index[some])[s]]) for s in range(2))
-            np.add.at(ranks.T, place[some[known]], (ours - alone[::-1])[:, known].T)
-        for side in range(2):
-            course = _course(shares[side], again[side], human_of, name)[:, known]
-            np.add.at(courses[side].swapaxes(0, 1), place[some[known]], course.swapaxes(0, 1))
-            _gather(points[side], sums[side], count[side], place[some], point[side], scores[side], known)
+    parts = [_Parts(tally.groups, shares, theirs, sizes, names) for shares in (sides[0], sides[1][index])]
+    scores = np.array([_scored(p) for p in parts])
+    place = np.where(np.isfinite(scores).all(0), place, -1)
+    count = np.bincount(place[place >= 0], minlength=n_rows)
     with np.errstate(invalid="ignore", divide="ignore"):
-        points, means = points / count[:, :, 0], sums / count[:, :, 1:]
-        noise = [means[side].mean(1) - points[side] for side in range(2)]
-        if measure == "kendall_tau":
-            low, high = ranks / count[0, :, 0]
-        else:
-            of_rows = [_freedom_of(*draws[0], place, n_rows), np.bincount(place, freedom[1][index], n_rows)]
-            scores = [np.column_stack([p, m]) for p, m in zip(points, means, strict=True)]
-            low, high = _difference_ends(scores, list(courses / count[0, :, :1]), of_rows, ci)
-    return points, low, high, noise, count[0, :, 0].astype(int)
+        points = np.array([np.bincount(place[place >= 0], s[place >= 0], n_rows) for s in scores]) / count
+    alone = [_freedom_of(*d, np.arange(len(d[0].groups)), len(d[0].groups)) for d in draws]
+    freedom = [_freedom_of(*draws[0], place, n_rows), np.bincount(place[place >= 0], alone[1][index][place >= 0], n_rows)]
+    found = [_row_ends(p, side, d, ci, place, f, at, keep=True) for p, side, d, f, at in zip(points, parts, draws, freedom, (None, index), strict=True)]
+    low, high = _apart(points, found, freedom, ci)
+    if measure == "kendall_tau":
+        one, other = (_rank_ends(p, side, d, (1 + ci) / 2, place, at) for p, side, d, at in zip(points, parts, draws, (None, index), strict=True))
+        low, high = one["low"] - other["high"], one["high"] - other["low"]
+    return points, low, high, [f.scores.mean(1) - p for f, p in zip(found, points, strict=True)], count
+
 
 # %% ../nbs/07b_measures.ipynb #e4bce8be
-def _both_shares(sides: list, draws: list, index: np.ndarray, sizes: np.ndarray, names: np.ndarray):
-    "Some groups at a time: their places, measure, the shares of both sides, and the replicates of both."
-    matrices = [(_by_cell(*d), np.ascontiguousarray(d[1].boot.T)) for d in draws]
-    for (k, name), alike in _alike(pd.DataFrame({"k": sizes, "name": names}), ["k", "name"]):
-        for some in (alike[i:i + 1000] for i in range(0, len(alike), 1000)):
-            where = (some, index[some])
-            again = [_shares_of(d[0], d[1], w, k, m[0], m[1]) for d, w, m in zip(draws, where, matrices, strict=True)]
-            yield some, name, [side[w, :k] for side, w in zip(sides, where, strict=True)], again
+def _scored(parts: _Parts) -> np.ndarray:
+    "The score of each group."
+    found = np.full(len(parts.groups), np.nan)
+    for k, name in sorted(set(zip(parts.sizes.tolist(), parts.names, strict=True))):
+        some = np.flatnonzero((parts.sizes == k) & (parts.names == name))
+        found[some] = _score(parts.shares[some, :k, None], parts.human[some, :k], name)[:, 0]
+    return found
+
 
 # %% ../nbs/07b_measures.ipynb #a07d8d07
 def _gather(points: np.ndarray, sums: np.ndarray, count: np.ndarray, place: np.ndarray, point: np.ndarray, scores: np.ndarray, known: np.ndarray) -> None:
@@ -1006,32 +995,18 @@ def _gather(points: np.ndarray, sums: np.ndarray, count: np.ndarray, place: np.n
     np.add.at(count, place[known], np.column_stack([np.ones(known.sum()), np.isfinite(scores[known])]))
 
 # %% ../nbs/07b_measures.ipynb #7b5e0007
-def _mean(scores: np.ndarray) -> np.ndarray:
-    "Mean of each row over what is known."
-    with np.errstate(invalid="ignore"):
-        return np.nansum(scores, axis=1) / np.isfinite(scores).sum(axis=1)
+def _apart(values: Sequence[np.ndarray], ends: Sequence[_Ends], freedom: Sequence[np.ndarray], ci: float, related: float | None = None,
+           imaginary: float = 0.0) -> np.ndarray:
+    """Ends (2 × rows) of differences of two scores, from those of each.
 
-
-def _imaginary(cases: np.ndarray, n_boot: int, seed: int) -> np.ndarray:
-    "What half an imaginary pair of answers per cell, one better or worse than the other, adds to a mean difference."
-    up, down = np.random.default_rng(int(row_seeds(seed, "pairs")[0])).gamma(0.125, size=(2, len(cases), n_boot))
-    return ((up - down) / np.maximum(cases, 1)[:, None]).mean(0)
-
-
-def _laid(scores: np.ndarray, course: np.ndarray, ci: float, freedom) -> np.ndarray:
-    "Replicates laid around the estimate (the first column), as wide as Student's t, and freed from noise."
-    level = (1 + ci) / 2
-    spread = scores[:, 1:] - _mean(scores[:, 1:])[:, None]
-    return _freed(scores[:, :1] + spread * (stdtrit(freedom, level) / ndtri(level))[:, None], course)
-
-
-def _difference_ends(scores: Sequence[np.ndarray], courses: Sequence[np.ndarray], freedom: Sequence[np.ndarray], ci: float,
-                     imaginary=0.0) -> np.ndarray:
-    "Ends (2 × rows) of differences of two mean scores, each rows × (estimate, replicates) with its course and degrees of freedom."
-    ours, theirs = (_laid(s, c, ci, f) for s, c, f in zip(scores, courses, freedom, strict=True))
-    low, high = _centred(ours - theirs + imaginary, _mean(ours - theirs), ci, np.full(len(ours), 1e9), people=np.minimum(*freedom))
-    estimate = scores[0][:, 0] - scores[1][:, 0]
-    return np.array([np.fmin(low, estimate), np.fmax(high, estimate)])
+    `related` is the correlation of the two if the same people answered, `imaginary` a standard deviation besides.
+    """
+    one, other = ends
+    besides = (stdtrit(np.minimum(*freedom), (1 + ci) / 2) * imaginary) ** 2
+    sides = (one.freed - one.low, other.high - other.freed, other.high), (one.high - one.freed, other.freed - other.low, one.high)
+    down, up = (np.sqrt(np.maximum(a**2 + b**2 + 2 * a * b * ((end >= 1) if related is None else -related), 0) + besides) for a, b, end in sides)
+    estimate, freed = values[0] - values[1], one.freed - other.freed
+    return np.array([np.fmin(freed - down, estimate), np.fmax(freed + up, estimate)])
 
 
 # %% ../nbs/07b_measures.ipynb #c48ffea6
@@ -1251,15 +1226,10 @@ def alignment_difference(answers: pd.DataFrame, human: pd.DataFrame, factor: str
     table, keys = _item_table(items), [factor, *([by] if isinstance(by, str) else by or [])]
     frame, tally = _tabulate(answers, keys, weight, items)
     groups = tally.groups
-    shares, n = _grid(frame, groups, table, "simulated")
+    shares, _ = _grid(frame, groups, table, "simulated")
     parts = _Parts(groups, _checked(shares, groups, table, "simulated"), *_human_grid(human, groups, table)[:1], *_rules(groups, table, measure, items))
-    scores = np.full((len(groups), n_boot + 1), np.nan)
-    scores[:, 0] = _point(parts, measure, n)["alignment"]
-    draws = (tally, _draws(answers, tally, n_boot, seed))
-    courses = np.full((2, len(groups), len(_DISTANCES)), np.nan)
-    for some, found, course in _scores(parts, draws):
-        scores[some, 1:], courses[:, some] = found, course
-    rows = [{factor: level, "measure": measure, **_against(scores, courses, parts, draws, *_shared(groups, factor, level, reference), ci, seed)}
+    scores, draws = _scored(parts), (tally, _draws(answers, tally, n_boot, seed))
+    rows = [{factor: level, "measure": measure, **_against(scores, parts, draws, *_shared(groups, factor, level, reference), ci)}
             for level in dict.fromkeys(groups[factor])]
     return pd.DataFrame(rows).assign(reference=reference)[
         [factor, "measure", "alignment", "low", "high", "reference", "difference", "difference_low", "difference_high", "n_cells"]]
@@ -1274,27 +1244,32 @@ def _shared(groups: pd.DataFrame, factor: str, level, reference) -> tuple[np.nda
     return both["_place"].to_numpy(), both["_place_reference"].to_numpy()
 
 
-def _against(scores: np.ndarray, courses: np.ndarray, parts: _Parts, draws: tuple, mine: np.ndarray, base: np.ndarray,
-             ci: float, seed: int) -> dict[str, float]:
-    "Means over the cells that both have; replicates of the scores stand behind the estimate in the first column."
-    known = np.isfinite(scores[mine, 0]) & np.isfinite(scores[base, 0])
+def _against(scores: np.ndarray, parts: _Parts, draws: tuple, mine: np.ndarray, base: np.ndarray, ci: float) -> dict[str, float]:
+    "Means over the cells that both have."
+    known = np.isfinite(scores[mine]) & np.isfinite(scores[base])
     names = ("alignment", "low", "high", "difference", "difference_low", "difference_high")
     if not known.any():
         return dict.fromkeys(names, np.nan) | {"n_cells": 0}
-    cells = (mine[known], base[known])
-    ours, theirs = (np.nanmean(scores[some], 0) for some in cells)
-    both, place = np.array([ours, ours - theirs]), np.full((2, len(scores)), -1)
-    place[0, mine[known]] = place[1, base[known]] = 0
+    cells, same = (mine[known], base[known]), set(mine) == set(base)
+    means, places = np.array([scores[some].mean() for some in cells]), np.full((2, len(scores)), -1)
+    for place, some in zip(places, cells, strict=True):
+        place[some] = 0
     if "kendall_tau" in parts.names:
-        low, high = _rank_difference(both[0, :1], theirs[:1], parts, draws, place, ci)
+        low, high = _rank_difference(means[:1], means[1:], parts, draws, places, ci)
     else:
-        freedom = _freedom_of(draws[0], draws[1], place.max(0), 1)
-        course = [courses[:, some].mean(1, keepdims=True) for some in cells]
-        alone = _freed(np.column_stack(_centred(ours[None, 1:], ours[:1], ci, freedom)), course[0])[0]
-        pairs = 0.0 if set(mine) == set(base) else _imaginary(draws[1].cases[cells[0]], len(ours) - 1, seed)
-        apart = _difference_ends((ours[None], theirs[None]), course, (freedom, freedom), ci, pairs)[:, 0]
-        low, high = np.array([min(alone[0], ours[0]), apart[0]]), np.array([max(alone[1], ours[0]), apart[1]])
-    return dict(zip(names, (both[0, 0], low[0], min(high[0], 1.0), both[1, 0], low[1], high[1]), strict=True)) | {"n_cells": int(known.sum())}
+        freedom = _freedom_of(draws[0], draws[1], places.max(0), 1)
+        ours, theirs = (_row_ends(m[None], parts, draws, ci, place, freedom, keep=True) for m, place in zip(means, places, strict=True))
+        pair = np.sqrt((1 / np.maximum(draws[1].cases[cells[0]], 1) ** 2).sum()) / len(cells[0]) / 2
+        apart = np.zeros(2) if same else _apart(means[:, None], (ours, theirs), (freedom, freedom), ci, _correlation(ours.scores[0], theirs.scores[0]), pair)[:, 0]
+        low, high = np.array([[min(ours.low[0], means[0]), apart[0]], [max(ours.high[0], means[0]), apart[1]]])
+    return dict(zip(names, (means[0], low[0], min(high[0], 1.0), means[0] - means[1], low[1], high[1]), strict=True)) | {"n_cells": int(known.sum())}
+
+
+def _correlation(one: np.ndarray, other: np.ndarray) -> float:
+    "Of two sets of replicates; 0 if one of them is constant."
+    spread = np.nanstd(one) * np.nanstd(other)
+    return float(np.nanmean((one - np.nanmean(one)) * (other - np.nanmean(other))) / spread) if spread > 0 else 0.0
+
 
 # %% ../nbs/07b_measures.ipynb #7b5e0006
 def _rank_difference(ours: np.ndarray, theirs: np.ndarray, parts: _Parts, draws: tuple, place: np.ndarray, ci: float) -> np.ndarray:

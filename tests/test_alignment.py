@@ -297,7 +297,7 @@ def test_every_measure_and_level_equals_plain_loops(measure):
 
 @pytest.mark.parametrize("measure", ["wasserstein", "kullback_leibler"])
 def test_the_interval_of_a_mean_over_items_equals_plain_loops(measure):
-    "Replicates, their spread as wide as t, and the course by which the ends are freed from noise, each in loops."
+    "Replicates, their spread as wide as t, and the models on the way from the people past the simulated, each in loops."
     answers, human = a_battery()
     frame = alignment(answers, human, by="state", items=BATTERY, measure=measure, level="overall", ci=0.9, n_boot=60, seed=3)
     frame = frame.set_index("state")
@@ -321,15 +321,21 @@ def test_the_interval_of_a_mean_over_items_equals_plain_loops(measure):
         part = 10 / (10 + freedom)
         far = (1 - part) * (np.quantile(values, [0.05, 0.95], method="weibull") - values.mean())
         far += part * values.std() * norm.ppf([0.05, 0.95])
-        ends = estimate + far * t.ppf(0.95, freedom) / norm.ppf(0.95)
-        truth, mean = [], []
-        for times in (0, 0.5, 1, 2, 4):
-            moved = [(q + times * (p - q), q) for p, q in of_all]
-            truth.append(score(moved))
-            mean.append(np.mean([score([(m + b - p, q) for (m, q), (b, _), (p, _) in zip(moved, one, of_all, strict=True)])
-                                 for one in again]))
-        truth, mean = (np.minimum.accumulate(x) for x in (truth, mean))
-        freed = [truth[-1] + e - mean[-1] if e < mean[-1] else np.interp(e, mean[::-1], truth[::-1]) for e in ends]
+        reach = np.abs(far).max() * t.ppf(0.95, freedom) / norm.ppf(0.95)
+        noise = [[one[i][0] - np.mean([other[i][0] for other in again], axis=0) for i in range(4)] for one in again]
+        fall = (values - values.mean()) / values.std()
+        worse = [-t.ppf(0.95, freedom) * np.mean([z * e[i] for z, e in zip(fall, noise, strict=True)], axis=0) for i in range(4)]
+        models = [[q + times * (p - q) for p, q in of_all] for times in (0, 0.5, 1)]
+        models += [[p + times * w for (p, _), w in zip(of_all, worse, strict=True)] for times in (0.6, 1.2)]
+        truth, mean, spread = [], [], []
+        for model in models:
+            truth.append(score([(m, q) for m, (_, q) in zip(model, of_all, strict=True)]))
+            found = [score([(m + e, q) for m, e, (_, q) in zip(model, errors, of_all, strict=True)]) for errors in noise]
+            mean, spread = [*mean, np.mean(found)], [*spread, np.std(found)]
+        edges = reach * np.array(spread) / spread[2]
+        curves = np.maximum.accumulate((mean + edges)[::-1])[::-1], np.minimum.accumulate(mean - edges)
+        truth = np.minimum.accumulate(truth)
+        freed = [truth[-1] + estimate - c[-1] if estimate < c[-1] else np.interp(estimate, c[::-1], truth[::-1]) for c in curves]
         low, high = min(freed[0], estimate), min(max(freed[1], estimate), 1)
         assert np.allclose(frame.loc[state, ["low", "high"]].astype(float), [low, high])
 
