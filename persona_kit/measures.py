@@ -998,7 +998,7 @@ def _gather(points: np.ndarray, sums: np.ndarray, count: np.ndarray, place: np.n
     np.add.at(count, place[known], np.column_stack([np.ones(known.sum()), np.isfinite(scores[known])]))
 
 # %% ../nbs/07b_measures.ipynb #7b5e0007
-def _apart(values: Sequence[np.ndarray], ends: Sequence[_Ends], freedom: Sequence[np.ndarray], ci: float, related: float | None = None,
+def _apart(values: Sequence[np.ndarray] | np.ndarray, ends: Sequence[_Ends], freedom: Sequence[np.ndarray], ci: float, related: float | None = None,
            imaginary: float = 0.0) -> np.ndarray:
     """Ends (2 × rows) of differences of two scores, from those of each.
 
