@@ -865,7 +865,7 @@ class _Onto:
     "Adds what belongs to groups up to their rows; where each group is a row there is nothing to add."
     def __init__(self, row: np.ndarray, known: np.ndarray, n_rows: int, single: bool):
         self.matrix = None if single else sparse.csr_array((np.ones(known.sum()), (row[known], np.flatnonzero(known))), shape=(n_rows, len(row)))
-        self.groups = known.astype(float) if single else self.matrix.sum(axis=1)
+        self.groups = known.astype(float) if self.matrix is None else self.matrix.sum(axis=1)
 
     def rows(self, part: np.ndarray) -> np.ndarray:
         return part if self.matrix is None else self.matrix @ part
@@ -889,7 +889,7 @@ def _noise(again: np.ndarray) -> np.ndarray:
 def _ends_of(values: np.ndarray, blocks: Callable, n_boot: int, ci: float, freedom: np.ndarray, single: bool = False) -> _Ends:
     "Ends of rows; `blocks(few)` yields their groups: rows, measure, shares, replicates of the shares, human shares."
     n, few = len(values), min(n_boot, _FEW)
-    sums, counts, way = 0.0, 0.0, _Way(n, few)
+    sums, counts, way = np.zeros((n, 1)), np.zeros((n, 1)), _Way(n, few)
     for row, name, shares, again, human in blocks(n_boot):
         onto, noise = _Onto(row, np.isfinite(shares[:, 0]), n, single), _noise(again[..., :few])
         total, count = onto.totals(_score(again, human, name))
@@ -906,7 +906,8 @@ def _ends_of(values: np.ndarray, blocks: Callable, n_boot: int, ci: float, freed
         worse = _downwards(noise, scores[row, :few]) * half[row, None]
         for place, times in enumerate(_FURTHER, len(_NEARER)):
             way.add(place, onto, shares + times * worse, noise, human, name)
-    return _Ends(*_limits(values, way.course(), np.maximum(-below, above)), scores)
+    low, high, freed = _limits(values, way.course(), np.maximum(-below, above))
+    return _Ends(low, high, freed, scores)
 
 
 def _downwards(noise: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -935,14 +936,16 @@ def _row_ends(estimate: np.ndarray, parts: _Parts, draws: tuple[_Tally, _Drawn],
     "Ends of rows that are means over groups; `place` says to which row each group belongs (−1: to none), `at` where it stands in the tally."
     n_boot, used = len(draws[1].boot), place >= 0
 
-    def block(some, name, again, row):
+    def block(one: tuple, row: np.ndarray) -> tuple:
+        some, name, again = one
         return row, name, parts.shares[some, :again.shape[1]], again, parts.human[some, :again.shape[1]]
 
     if np.bincount(place[used], minlength=1).max() > 1:
-        return _ends_of(estimate, lambda few: (block(*one, place[one[0]]) for one in _shares_again(parts, draws, used, at, few)), n_boot, ci, freedom)
-    found = _Ends(*(np.full(len(estimate), np.nan) for _ in range(3)), np.full((len(estimate) if keep else 0, n_boot), np.nan))
+        return _ends_of(estimate, lambda few: (block(one, place[one[0]]) for one in _shares_again(parts, draws, used, at, few)), n_boot, ci, freedom)
+    low, high, freed = np.full((3, len(estimate)), np.nan)
+    found = _Ends(low, high, freed, np.full((len(estimate) if keep else 0, n_boot), np.nan))
     for one in _shares_again(parts, draws, used, at):       # a row is a group: in portions
-        row, same = place[one[0]], [block(*one, np.arange(len(one[0])))]
+        row, same = place[one[0]], [block(one, np.arange(len(one[0])))]
         ends = _ends_of(estimate[row], lambda few, same=same: same, n_boot, ci, freedom[row], single=True)
         for whole, part in zip(found[:3 + keep], ends, strict=False):
             whole[row] = part

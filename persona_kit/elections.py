@@ -7,13 +7,14 @@ __all__ = ['YEARS', 'MEASURES', 'results', 'electoral_votes', 'forecast', 'basel
 
 # %% ../nbs/08_elections.ipynb #d71678f2
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
+from scipy.special import ndtri, stdtrit
 
 from .alignment import _freedom, _wider, resample
 from .alignment import _pooled as _strata_of
@@ -538,7 +539,8 @@ def _measures(shares: np.ndarray, real: pd.DataFrame) -> dict[str, np.ndarray]:
     }
 
 # %% ../nbs/08_elections.ipynb #74a31dd7
-def _centred(name: str, estimate: float, draws: np.ndarray, ci: float, real: pd.DataFrame, n: float) -> tuple[float, float]:
+def _centred(name: str, estimate: float, draws: np.ndarray, ci: float, real: pd.DataFrame, n: float,
+             freedom: float = np.inf) -> tuple[float, float]:
     draws = draws[np.isfinite(draws)]
     if not np.isfinite(estimate) or not len(draws):
         return np.nan, np.nan
@@ -547,7 +549,8 @@ def _centred(name: str, estimate: float, draws: np.ndarray, ci: float, real: pd.
         scale = np.arctanh(np.clip(draws, -limit, limit))
         ends = np.tanh(_quantiles(scale, ci) - scale.mean() + np.arctanh(np.clip(estimate, -limit, limit)))
     else:
-        widen = 1 / np.sqrt(1 - n / (n + 1) ** 2) if name in ("bias", "popular_vote") else 1.0
+        level = (1 + ci) / 2
+        widen = stdtrit(freedom, level) / ndtri(level) / np.sqrt(1 - n / (n + 1) ** 2) if name in ("bias", "popular_vote") else 1.0
         ends = widen * (_quantiles(draws, ci) - draws.mean()) + estimate
     low, high = {"bias": (-100.0, 100.0), "mae": (0.0, 100.0), "rmse": (0.0, 100.0), "correlation": (-1.0, 1.0),
                  "states_called": (0.0, len(real)), "electoral_votes": (0.0, real["electors"].sum())}.get(name, (0.0, 1.0))
@@ -674,7 +677,7 @@ def evaluate(answers: pd.DataFrame, personas: pd.DataFrame | None = None, years:
     ballots = _count(answers, personas, years, survey, electorate)
     shares, cases, draws, noise = ballots.shares(), ballots.cases(), _redrawn(ballots, n_boot, seed), _noise(ballots, n_boot, seed)
     frame = pd.concat([ballots.runs.assign(kind="personas"), pd.DataFrame([
-        _summary(shares[r], draws[:, r], ballots.states, int(year), ci, cases[r]) | _rates(ballots, r) | _noise_part(noise[:, r], ci)
+        _summary(shares[r], draws[:, r], ballots.states, int(year), ci, cases[r], _freedom_of(ballots, r)) | _rates(ballots, r) | _noise_part(noise[:, r], ci)
         for r, year in enumerate(ballots.runs["year"])])], axis=1)
     bias = _first_option(ballots, ci, n_boot, seed)
     frame = pd.concat([frame, bias], axis=1)
@@ -683,7 +686,7 @@ def evaluate(answers: pd.DataFrame, personas: pd.DataFrame | None = None, years:
 
 # %% ../nbs/08_elections.ipynb #ae8367c7
 def _summary(shares: np.ndarray, draws: np.ndarray | None, states: list[str], year: int, ci: float,
-             cases: np.ndarray | None = None) -> dict[str, float]:
+             cases: np.ndarray | None = None, freedom: Mapping[str, float] | None = None) -> dict[str, float]:
     seen = np.isfinite(shares)
     real = _states(year).reindex(states)[seen]
     row: dict[str, float] = {"n_states": int(seen.sum())}
@@ -692,11 +695,21 @@ def _summary(shares: np.ndarray, draws: np.ndarray | None, states: list[str], ye
     n = float(cases[seen].mean()) if cases is not None and seen.any() else 1.0
     for name in MEASURES:
         row[name] = float(values[name])
-        ends = _centred(name, row[name], replicates[name], ci, real, n) if replicates else (np.nan, np.nan)
+        ends = _centred(name, row[name], replicates[name], ci, real, n, (freedom or {}).get(name, np.inf)) if replicates else (np.nan, np.nan)
         row[f"{name}_low"], row[f"{name}_high"] = ends
     row["electors"], row["real_electoral_votes"] = int(real["electors"].sum()), int(real["democratic_electors"].sum())
     row["real_popular_vote"] = float(real["democratic"].sum() / real["votes"].sum()) if seen.any() else np.nan
     return row
+
+
+def _freedom_of(ballots: _Ballots, run: int) -> dict[str, float]:
+    "Degrees of freedom of the two linear measures, whose states count alike or by their real votes."
+    votes, states = ballots.votes[:, run], ballots.people["state"]
+    real = _states(int(ballots.runs["year"].iloc[run]))["votes"].reindex(states).to_numpy(float)
+    share = np.divide(votes, pd.Series(votes).groupby(states.to_numpy()).transform("sum").to_numpy(), out=np.zeros(len(votes)), where=votes > 0)
+    found = _freedom(sparse.csr_array(np.array([share, share * real])), _strata_of(states)[0])
+    return dict(zip(("bias", "popular_vote"), found.tolist(), strict=True))
+
 
 # %% ../nbs/08_elections.ipynb #c985e388
 def _rates(ballots: _Ballots, run: int) -> dict[str, float]:

@@ -840,7 +840,7 @@ def coding_agreement(answers: pd.DataFrame, *, by: str | Sequence[str] | None = 
         Columns to group by, beside item_id.
     ci : float
     n_boot, seed : int
-        Bootstrap over personas. Weights are not used: the coder is measured, not the population.
+        Smoothed bootstrap over personas. Weights are not used: the coder is measured, not the population.
 
     Returns
     -------
@@ -865,39 +865,42 @@ def coding_agreement(answers: pd.DataFrame, *, by: str | Sequence[str] | None = 
     columns = ["item_id", *([by] if isinstance(by, str) else by or [])]
     units = _units(answers, list(dict.fromkeys(columns)), None, n_boot, seed)
     freedom = units.freedom(units.number, units.persona, np.ones(len(answers)))
-    rows = [_group_agreement(answers["codings"].iloc[at], units.boot[:, units.persona[at]], ci, freedom[n])
+    imaginary = np.random.default_rng(int(row_seeds(seed, "codings")[0])).gamma(0.5, size=(2, n_boot))
+    rows = [_group_agreement(answers["codings"].iloc[at], units.boot[:, units.persona[at]], imaginary, ci, freedom[n])
             for n in range(len(units.groups)) for at in [np.flatnonzero(units.number == n)]]
     return units.groups.join(pd.DataFrame(rows))
 
 # %% ../nbs/07b_measures.ipynb #a5c50003
-def _group_agreement(codings: pd.Series, boot: np.ndarray, ci: float, freedom: float) -> dict[str, float]:
-    "The measures of one group; boot is replicates × texts."
+def _group_agreement(codings: pd.Series, boot: np.ndarray, imaginary: np.ndarray, ci: float, freedom: float) -> dict[str, float]:
+    "The measures of one group; boot is replicates × texts, imaginary how much of a text agreed and disagreed in each replicate."
     if codings.map(len).nunique() > 1:
         raise ValueError(f"answers: some were coded {codings.map(len).min()} times and some {codings.map(len).max()} times; name what tells them apart in by=")
     table = np.array([["" if o is None else o for o in c] for c in codings], dtype=object)
     codes, labels = pd.factorize(table.ravel())
-    scores = _reliability(codes.reshape(table.shape), len(labels), np.vstack([np.ones(boot.shape[1]), boot]))
+    scores = _reliability(codes.reshape(table.shape), len(labels), np.vstack([np.ones(boot.shape[1]), boot]), np.column_stack([[0, 0], imaginary]))
     found: dict[str, float] = {}
     for name, values in zip(("agreement", "kappa", "alpha"), scores, strict=True):
-        (low,), (high,) = _centred(values[None, 1:], values[:1], ci, freedom)
+        again = values[1:][np.isfinite(values[1:])]
+        low, high = _wider(again[:, None], ci, np.array([freedom]))[:, 0] if np.isfinite(values[0]) and len(again) else (np.nan, np.nan)
         prefix = "" if name == "agreement" else f"{name}_"
-        found |= {name: values[0], f"{prefix}low": max(low, 0.0) if name == "agreement" else low, f"{prefix}high": min(high, 1.0)}
+        found |= {name: values[0], f"{prefix}low": np.fmin(low, values[0]), f"{prefix}high": np.fmax(high, values[0])}
     return found | {"uncoded": float((table == "").mean()), "n": len(table), "n_codings": table.shape[1]}
 
 
-def _reliability(codes: np.ndarray, k: int, weight: np.ndarray) -> list[np.ndarray]:
-    "Agreement, κ and α for each row of weights over the texts; codes is texts × codings."
+def _reliability(codes: np.ndarray, k: int, weight: np.ndarray, imaginary: np.ndarray) -> list[np.ndarray]:
+    "Agreement, κ and α for each row of weights over the texts, with texts besides that agree or do not; codes is texts × codings."
     total, m = weight.sum(1), codes.shape[1]
     counts = np.stack([(codes == c).sum(1) for c in range(k)], axis=1)
     shares = [np.stack([weight @ (codes[:, j] == c) for c in range(k)], axis=1) / total[:, None] for j in range(m)]
     with np.errstate(invalid="ignore", divide="ignore"):
-        pairs = [(weight @ (codes[:, a] == codes[:, b]) / total, (shares[a] * shares[b]).sum(1)) for a, b in combinations(range(m), 2)]
-        kappas = [np.where(1 - chance > 1e-12, (agree - chance) / (1 - chance), np.nan) for agree, chance in pairs]
-        of_code, n = weight @ counts, total * m
-        differ = weight @ (m**2 - (counts**2).sum(1)) / (m - 1)
-        by_chance = n**2 - (of_code**2).sum(1)
-        alpha = np.where(by_chance > 1e-9, 1 - (n - 1) * differ / by_chance, np.nan)
-    return [np.mean([agree for agree, _ in pairs], axis=0), np.mean(kappas, axis=0), alpha]
+        agree = [(weight @ (codes[:, a] == codes[:, b]) + imaginary[0]) / (total + imaginary.sum(0)) for a, b in combinations(range(m), 2)]
+        chance = [(shares[a] * shares[b]).sum(1) for a, b in combinations(range(m), 2)]
+        kappas = [np.where(1 - c > 1e-12, (a - c) / (1 - c), np.nan) for a, c in zip(agree, chance, strict=True)]
+        n, mean = total * m, np.mean(agree, axis=0)
+        by_chance = n**2 - ((weight @ counts) ** 2).sum(1)
+        alpha = np.where(by_chance > 1e-9, 1 - n * (n - 1) * (1 - mean) / by_chance, np.nan)
+    return [mean, np.mean(kappas, axis=0), alpha]
+
 
 # %% ../nbs/07b_measures.ipynb #714f5ddf
 def conditioning_gain(conditioned: pd.DataFrame, unconditioned: pd.DataFrame, human: pd.DataFrame, *, items, by: str | Sequence[str] | None = None,
@@ -995,7 +998,7 @@ def _gather(points: np.ndarray, sums: np.ndarray, count: np.ndarray, place: np.n
     np.add.at(count, place[known], np.column_stack([np.ones(known.sum()), np.isfinite(scores[known])]))
 
 # %% ../nbs/07b_measures.ipynb #7b5e0007
-def _apart(values: Sequence[np.ndarray], ends: Sequence[_Ends], freedom: Sequence[np.ndarray], ci: float, related: float | None = None,
+def _apart(values: Sequence[np.ndarray] | np.ndarray, ends: Sequence[_Ends], freedom: Sequence[np.ndarray], ci: float, related: float | None = None,
            imaginary: float = 0.0) -> np.ndarray:
     """Ends (2 × rows) of differences of two scores, from those of each.
 

@@ -34,8 +34,11 @@ from persona_kit import measures as measures_module
 from persona_kit import text as text_module
 from persona_kit.alignment import alignment, distribution, jensen_shannon, kendall_tau, kullback_leibler, total_variation, wasserstein
 from persona_kit.attribution import ablation_effects, answer_regression, answer_words, tier_drift
+from persona_kit.benchmarks import read_benchmark
 from persona_kit.measures import (
     adjusted_shares,
+    alignment_difference,
+    coding_agreement,
     conditioning_gain,
     correlation_distance,
     cronbach_alpha,
@@ -49,6 +52,7 @@ from persona_kit.measures import (
 from persona_kit.personas import render
 from persona_kit.population import us_adults
 from persona_kit.respondent import Respondent, probabilities, sample_answers
+from persona_kit.respondent import planted as expected
 from persona_kit.surveys import Item, Survey
 from persona_kit.tables import row_seeds
 from persona_kit.text import score_drift, sentiment
@@ -66,6 +70,7 @@ SURVEY = Survey(
     ]
 )
 SCALES = Survey(list(SURVEY)[:4])
+PAPERS = Item("papers", "Which papers do you read?", ("The Sun", "The Mail"), kind="multiple")
 OFTEN = Item("often", "How often do you read a newspaper?", ("Never", "Sometimes", "Daily"), values=(1, 2, 3))
 LEFT = {f"s{i}": ("Agree", "Strongly agree") for i in range(4)} | {"trust": ("Agree",)}
 Row = tuple[str, float, str, float, np.ndarray]  # dial, setting, quantity, planted, estimates with their ends (runs × 3)
@@ -416,6 +421,83 @@ def gain(runs: int, seed: int) -> Iterator[Row]:
     return gathered(parts)
 
 
+def versions(runs: int, seed: int) -> Iterator[Row]:
+    "Two models asked of the same people, one of them homogenised by 0.9: by how much is the other closer to two groups of parties?"
+    sides = population()["party"].isin(PARTIES[:3]).to_numpy()
+    masks = {"left": sides, "other": ~sides}
+    shares_of = {
+        h: {name: {i: q[mask].mean(0) for i, q in planted(homogenisation=h).items()} for name, mask in masks.items()}
+        for h in (0.0, 0.3, 0.6, 0.9)
+    }
+    human = pd.concat([human_shares(s, SCALES).assign(side=name) for name, s in shares_of[0.0].items()])
+
+    def apart(h):
+        return np.mean([wasserstein(shares_of[h][name][i.item_id], shares_of[0.0][name][i.item_id]) for name in masks for i in SCALES]) / 4
+
+    for setting in (0.3, 0.6, 0.9):
+        rows = []
+        for _, people in samples(runs, seed, 2 * PEOPLE):
+            people = people.assign(side=np.where(people["party"].isin(PARTIES[:3]), "left", "other"))
+            s = 2 * int(people["persona_id"].iloc[0])
+            both = [
+                sample_answers(respondent(homogenisation=h), people, SCALES, seed=s + n).assign(model=name, simulator="both")
+                for n, (name, h) in enumerate({"this": setting, "that": 0.9}.items())
+            ]
+            for _, one in pd.concat(both).groupby("state"):
+                found = alignment_difference(one.assign(state=""), human, "model", "that", items=SCALES, by="side", n_boot=BOOT)
+                rows.append(ends(found.query("model == 'this'"), "difference", "difference_low", "difference_high"))
+        yield "homogenisation", setting, "alignment less that of another model", float(apart(0.9) - apart(setting)), np.vstack(rows)
+
+
+def codings(runs: int, seed: int) -> Iterator[Row]:
+    "Texts of 60 people that name a color, sorted twice by a coder who errs; an error names any other color, or none."
+    kinds, parts = [*SURVEY["color"].options, None], {}
+    q = probabilities(respondent(), population(), SURVEY["color"], mode="open")["drift_tone"].to_numpy().reshape(-1, 3)
+    for setting in (0.05, 0.15, 0.3):
+        known = expected(respondent(coding_error=setting), population(), SURVEY["color"], mode="open").set_index("quantity")["value"]
+        for start in range(0, runs, BLOCK):
+            rng, size = np.random.default_rng(int(row_seeds(seed, "codings", str(start))[0])), min(BLOCK, runs - start)
+            meant = (rng.random((size * PEOPLE, 1)) > q[rng.integers(len(q), size=size * PEOPLE)].cumsum(1)).sum(1).clip(max=2)
+            wrong = rng.random((len(meant), 2)) < setting
+            codes = np.where(wrong, (meant[:, None] + rng.integers(1, 4, size=wrong.shape)) % 4, meant[:, None])
+            answers = pd.DataFrame(
+                {"persona_id": range(len(meant)), "state": np.repeat(np.arange(start, start + size), PEOPLE), "item_id": "color"}
+            )
+            found = coding_agreement(answers.assign(codings=[[kinds[c] for c in pair] for pair in codes]), by="state", n_boot=BOOT)
+            for name, column in (("agreement", "agreement"), ("kappa", "kappa"), ("kappa", "alpha")):
+                low, high = ("low", "high") if column == "agreement" else (f"{column}_low", f"{column}_high")
+                key = ("coding_error", setting, f"{column} of two codings", float(known[f"coding_{name}"]))
+                parts.setdefault(key, []).append(ends(found, column, low, high))
+    return gathered(parts)
+
+
+def several(runs: int, seed: int) -> Iterator[Row]:
+    "Shares of those who tick an option of several, in a table of 240 people: of 60, a share of 5 % would be a count of none to six."
+    pushes = pd.DataFrame(
+        [("papers", "base", "", "The Sun", -0.5), ("papers", "party", "Democrat", "The Sun", 1.5), ("papers", "base", "", "The Mail", -3)]
+    )
+    parts, n = {}, 4 * PEOPLE
+    for setting in (0.0, 0.7, 1.5):
+        dials = {"loadings": pushes.set_axis(list(loadings()), axis=1), "attributes": ("party",), "persona_spread": 0, "seed": 4}
+        r = Respondent(items=Survey(PAPERS), acquiescence=setting, **dials)
+        q = probabilities(r, population(), PAPERS)["share"].to_numpy().reshape(-1, len(PAPERS.options))
+        for start in range(0, runs, BLOCK):
+            rng, size = np.random.default_rng(int(row_seeds(seed, "several", str(start))[0])), min(BLOCK, runs - start)
+            ticks = rng.random((size * n, q.shape[1])) < q[rng.integers(len(q), size=size * n)]
+            frame = pd.DataFrame(
+                {
+                    "run": np.repeat(np.arange(start, start + size), n),
+                    "papers": [[o for o, t in zip(PAPERS.options, x, strict=True) if t] for x in ticks],
+                }
+            )
+            found = read_benchmark(frame, PAPERS, by="run", weight=None)
+            for option, truth in zip(PAPERS.options, q.mean(0), strict=True):
+                parts.setdefault(("acquiescence", setting, f"ticks of {option}", float(truth)), []).append(
+                    ends(found[found["option"] == option], "share")
+                )
+    return gathered(parts)
+
+
 def persons(runs: int, seed: int) -> Iterator[Row]:
     "The people are draws of the respondent without dials, matched one to one."
     parts, values = {}, np.arange(1, 6)
@@ -536,7 +618,7 @@ def regression(runs: int, seed: int) -> Iterator[Row]:
         for _, people in samples(runs, seed):
             people = people.assign(side=np.where(people["party"].isin(PARTIES[:3]), "left", "other"))
             answers = sample_answers(respondent(homogenisation=setting), people, SURVEY["trust"], seed=int(people["persona_id"].iloc[0]))
-            answers = answers.assign(item_id=answers["state"].map("trust {}".format))       # every run is an item of its own people
+            answers = answers.assign(item_id=answers["state"].map("trust {}".format))  # every run is an item of its own people
             items = Survey([replace(SURVEY["trust"], item_id=i) for i in answers["item_id"].unique()])
             found = answer_regression(answers.drop(columns=["side", "sex"]), people, ["side", "sex"], items=items)
             found = found[found["option"].eq("Agree") & found["attribute"].eq("side")]
@@ -595,6 +677,9 @@ DIAGNOSTICS = {
     "order_effects": order,
     "retest": repeated,
     "conditioning_gain": gain,
+    "alignment_difference": versions,
+    "coding_agreement": codings,
+    "several_choices": several,
     "matched": persons,
     "tier_drift": tiers,
     "score_drift": moods,
@@ -604,7 +689,7 @@ DIAGNOSTICS = {
 }
 
 
-SLOW = ("correlation_distance", "conditioning_gain", "tier_drift", "ablation_effects", "answer_words")
+SLOW = ("correlation_distance", "conditioning_gain", "alignment_difference", "tier_drift", "ablation_effects", "answer_words")
 
 
 def summary(diagnostic: str, row: Row) -> dict:

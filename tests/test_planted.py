@@ -70,15 +70,12 @@ def test_every_diagnostic_is_in_the_table(script, table):
 
 
 def test_intervals_hold_what_was_planted(table):
-    "Coverage of numbers: 93 to 97 % within three Monte Carlo errors; above only where intervals are known to be wide."
+    "Coverage of numbers: 93 to 97 % within three Monte Carlo errors."
     slack = 3 * np.sqrt(0.05 * 0.95 / table["runs"])
     narrow = table["coverage"] < 0.93 - slack
-    wide = (table["coverage"] > 0.97 + slack) & ~table["quantity"].isin(WIDE) & table["kind"].eq("number")
+    wide = (table["coverage"] > 0.97 + slack) & table["kind"].eq("number")
     assert not (narrow | wide).any(), table.loc[narrow | wide, ["diagnostic", "setting", "quantity", "coverage"]]
     assert (table["kind"] == "order of options").equals(table["quantity"].str.startswith("kendall_tau"))
-
-
-WIDE = ("ratio of entropy", "excess of the correlation distance")
 
 
 def test_the_words_of_the_how_to_are_those_of_the_table(table):
@@ -87,4 +84,4 @@ def test_the_words_of_the_how_to_are_those_of_the_table(table):
     inside, below = numbers.between(0.93, 0.97).sum(), (numbers < 0.93).sum()
     said = f"{inside} of {len(numbers)} numbers lie in the band, {below} below it and {len(numbers) - inside - below} above"
     assert said in beside.read_text(encoding="utf-8")
-    assert below <= 3 and len(numbers) - inside - below <= 5, "more coverages outside the band than were known"
+    assert below <= 1 and len(numbers) - inside - below <= 5, "more coverages outside the band than were known"
