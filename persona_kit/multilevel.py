@@ -125,7 +125,7 @@ def mrp(answers: pd.DataFrame, personas: pd.DataFrame | None, population: "Popul
     Gelman, A., Little, T. C. (1997). Poststratification into many categories using hierarchical logistic regression. Survey Methodology 23.
     Park, D. K., Gelman, A., Bafumi, J. (2004). Bayesian multilevel estimation with poststratification. Political Analysis 12, 375-385.
     Rue, H., Martino, S., Chopin, N. (2009). Approximate Bayesian inference for latent Gaussian models. JRSS B 71, 319-392, for the averaging.
-    Gelman, A. (2006). Prior distributions for variance parameters in hierarchical models. Bayesian Analysis 1, 515-534, for the prior.
+    Morris, C. N., Lysy, M. (2012). Shrinkage estimation in multilevel normal models. Statistical Science 27, 115-134, for the prior.
     """
     _check_ci(ci)
     by = _listed(by)
@@ -171,7 +171,7 @@ def _gather(weight: np.ndarray, group: np.ndarray, size: int) -> np.ndarray:
 
 
 def _mode(data: _Counts, log_sd: np.ndarray, start: np.ndarray) -> _Mode:
-    "By Newton's method. Priors are normal: of fixed effects with standard deviation 2, of standard deviations the half above 0, with scale 1."
+    "By Newton's method. Fixed effects have a normal prior with standard deviation 2, standard deviations σ one proportional to σ · exp(−σ²/2)."
     prior = np.where(data.ident < 0, 0.25, np.exp(-2 * log_sd)[data.ident])
     value = lambda b: float(data.y @ (data.x @ b) - data.n @ np.logaddexp(0, data.x @ b) - prior @ b**2 / 2)
     here, height = start, value(start)
@@ -186,7 +186,7 @@ def _mode(data: _Counts, log_sd: np.ndarray, start: np.ndarray) -> _Mode:
         while (there := value(here + step)) < height and slope @ step > 1e-12:
             step = step / 2
         here, height = here + step, there
-    return _Mode(here, root, height + float(np.log(prior).sum() / 2 + (log_sd - np.exp(2 * log_sd) / 2).sum() - np.log(np.diag(root)).sum()))
+    return _Mode(here, root, height + float(np.log(prior).sum() / 2 + (2 * log_sd - np.exp(2 * log_sd) / 2).sum() - np.log(np.diag(root)).sum()))
 
 # %% ../nbs/10d_multilevel.ipynb #mr0d0004
 _POINTS = 64  # sets of standard deviations over which the posterior is averaged

@@ -79,11 +79,32 @@ def test_the_shipped_table_has_every_family_both_ways(script, table):
     assert drawn["runs"].sum() >= 2500 and (drawn["intervals"] >= 100).all() and (drawn["runs"] >= 4).all()
 
 
+WIDER = {  # above 97 %, and why: what an interval allows for cannot be told from what was known
+    ("elections: shrinkage", "1 known"): "no rehearsal: the whole swing is allowed for, which these personas partly show",
+    ("mrp, humans, simulation as predictor", "200 humans"): "four people a state do not tell whether states differ beyond the predictor",
+    ("elections: state_shift", "2 known"): "the rehearsal learned from one election, the target's estimate from two",
+}
+
+
 def test_intervals_of_the_shipped_table_hold(table):
-    "Below 93 % within three Monte Carlo errors only where the notebook says so: a model whose assumption is broken."
+    "Between 93 and 97 % within three Monte Carlo errors; outside only where it is said why."
     drawn = table[table["through"] == "sample_answers"]
     slack = 3 * np.maximum(drawn["coverage_error"], np.sqrt(0.05 * 0.95 / drawn["intervals"]))
-    broken = drawn["method"].eq("mrp, simulated answers") & drawn["dial"].ne("acquiescence 0")
-    low = (drawn["coverage"] < 0.93 - slack) & ~broken
-    assert not low.any(), drawn.loc[low, ["method", "dial", "size", "coverage", "coverage_error"]]
+    broken = drawn["method"].eq("mrp, simulated answers") & drawn["dial"].ne("acquiescence 0")  # all states lean alike, which no model sees
+    low, high = drawn["coverage"] < 0.93 - slack, drawn["coverage"] > 0.97 + slack
+    about = ["method", "dial", "size", "coverage", "coverage_error"]
+    assert not (low & ~broken).any(), drawn.loc[low & ~broken, about]
     assert (drawn.loc[broken, "coverage"] < 0.9).all()
+    named = pd.Series(False, index=drawn.index)
+    for method, known in WIDER:
+        mine = drawn["method"].eq(method) & drawn["size"].str.startswith(known)
+        assert (high & mine).any() and drawn.loc[mine, "coverage"].max() < 0.99, f"{method}, {known}: no longer outside, or too far"
+        named |= mine
+    assert not (high & ~named).any(), drawn.loc[high & ~named, about]
+
+
+def test_the_shipped_table_rests_on_enough_studies(table):
+    drawn = table[table["through"] == "sample_answers"]
+    assert (drawn.loc[drawn["family"] == "elections", "runs"] >= 200).all()
+    assert (drawn.loc[drawn["family"].isin(["maps", "mrp", "rectify"]), "runs"] >= 100).all()
+    assert (drawn.loc[drawn["family"].isin(["weights", "positions"]), "runs"] >= 1000).all()
