@@ -87,9 +87,11 @@ def _rows(frame: pd.DataFrame, by: list[str], kind: str, items: Any, name: str) 
 # %% ../nbs/10c_correction.ipynb #c0rh0013
 def _units(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     "Items and groups, without the spaces around their names, and their options and shares in one text."
-    named = rows[keys].astype(str).apply(lambda c: c.str.strip())
-    pairs = rows["option"].astype(str).str.strip() + "\x1f" + rows["share"].astype(float).map("{:.10f}".format)
-    return pairs.groupby([named[k] for k in keys], sort=False).agg(lambda p: "\x1f".join(sorted(p))).rename("shares").reset_index()
+    found: dict[tuple, list[str]] = {}
+    names = zip(*([str(v).strip() for v in rows[k]] for k in keys), strict=True)
+    for name, option, share in zip(names, rows["option"], rows["share"], strict=True):
+        found.setdefault(name, []).append(f"{str(option).strip()}\x1f{share:.10f}")
+    return pd.DataFrame([(*name, "\x1f".join(sorted(pairs))) for name, pairs in found.items()], columns=[*keys, "shares"])
 
 
 # %% ../nbs/10c_correction.ipynb #c0rr0001
@@ -481,10 +483,12 @@ def _warn_of_topicless(simulated: pd.DataFrame, topic: pd.Series, over: str) -> 
 
 def _other_items(found: pd.DataFrame, truth: pd.DataFrame, learned: Correction) -> np.ndarray:
     "Mean of the true shares of other items, per option (cutpoints: per place on a scale of as many options) and group."
-    by, kind = list(learned.by), learned.kind
-    known, here = (_rows(f, by, kind, learned.items, "truth") for f in (truth, found.rename(columns={"uncorrected": "share"})))
-    mean = known.groupby(["slot", *by], observed=True)["share"].mean().rename("mean").reset_index()
-    return here[["slot", *by]].merge(mean, on=["slot", *by], how="left")["mean"].to_numpy(float)
+    by, sides = list(learned.by), [truth, found.rename(columns={"uncorrected": "share"})]
+    if learned.kind == "cutpoints":
+        sides = [_rows(f, by, "cutpoints", learned.items, "truth") for f in sides]
+    slots = [list(zip(f["slot" if "slot" in f else "option"].astype(str), *(f[c].astype(str) for c in by), strict=True)) for f in sides]
+    mean = sides[0]["share"].astype(float).groupby(pd.Series(slots[0], index=sides[0].index, dtype=object)).mean()
+    return np.array([mean.get(slot, np.nan) for slot in slots[1]])
 
 
 # %% ../nbs/10c_correction.ipynb #1dfe44f5

@@ -795,7 +795,7 @@ def _human_frame(found: dict[str, list], truth: pd.DataFrame, baseline: "pd.Seri
             words = ["worse than no correction"] * bool(after > before + 1e-9) + ["worse than the baseline"] * bool(after > base[level] + 1e-9)
             words += ["no better than the people alone"] * bool(method != "people" and after >= people)
             held, n_eff = (np.nan if np.isnan(v).all() else float(f(v)) for f, v in ((np.nanmean, e[:, 1]), (np.nanmedian, e[:, 2])))
-            verdict = (" and ".join(words) or "better") + (f"; intervals hold {held:.0%}" if held < ci - 0.05 else "")
+            verdict = (" and ".join(words) or ("not corrected" if method == "none" else "better")) + (f"; intervals hold {held:.0%}" if held < ci - 0.05 else "")
             rows.append((level, method, before, after, low, high, people, base[level], before - after, held, n_eff, n_groups, verdict))
     return pd.DataFrame(rows, columns=["level", "method", "before", "after", "after_low", "after_high", "people", "baseline", "gain", "coverage", "n_eff",
                                        "n_groups", "verdict"])
