@@ -16,7 +16,7 @@ import pandas as pd
 from scipy import sparse
 from scipy.special import ndtr, ndtri, stdtrit
 
-from .tables import TableError, row_seeds
+from .tables import TableError, _describes, row_seeds
 
 # %% ../nbs/07_alignment.ipynb #226850ef
 def _distributions(p, name: str) -> np.ndarray:
@@ -502,6 +502,7 @@ def _by_cell(tally: _Tally, drawn: _Drawn):
     return sparse.csr_array((tally.weighted, (tally.cells, drawn.persona)), shape=(int(tally.starts[-1]), drawn.boot.shape[1]))
 
 # %% ../nbs/07_alignment.ipynb #6203b942
+@_describes
 def distribution(answers: pd.DataFrame, *, by: str | Sequence[str] | None = None, weight: str | None = "weight", items=None,
                  ci: float | None = None, n_boot: int = 1000, seed: int = 0) -> pd.DataFrame:
     """Count answers into weighted shares, per item and group.
@@ -642,6 +643,7 @@ def _human_grid(human: pd.DataFrame, groups: pd.DataFrame, table: dict[Any, dict
     return _checked(grid, known, table, "human")[place], n[place]
 
 # %% ../nbs/07_alignment.ipynb #fdd1c53a
+@_describes
 def alignment(simulated: pd.DataFrame, human: pd.DataFrame, *, by: str | Sequence[str] | None = None, measure: str = "wasserstein",
               level: str = "item", items=None, ci: float | None = None, weight: str | None = "weight", n_boot: int = 1000, seed: int = 0) -> pd.DataFrame:
     """Compare simulated with human distributions: by item, by topic or over all items.

@@ -17,7 +17,7 @@ from scipy import sparse, stats
 from .alignment import _RUN, _check_by, _check_ci, _check_weight, _fractions, _freedom, _item_table, _pooled, _skewed_ends, resample
 from .measures import _alike
 from .personas import render, tier_attributes
-from .tables import TableError, row_seeds
+from .tables import TableError, _describes, row_seeds
 from .text import marked_words
 
 # %% ../nbs/09b_attribution.ipynb #73be8651
@@ -195,6 +195,7 @@ def _same(one, other) -> bool:
     return bool(one == other or (pd.isna(one) and pd.isna(other)))
 
 # %% ../nbs/09b_attribution.ipynb #d3de9f82
+@_describes
 def tier_drift(answers: pd.DataFrame, *, items, score: str | Mapping = "share", level: str = "item", reference: str = "meta",
                weight: str | None = "weight", ci: float = 0.95, n_boot: int = 1000, seed: int = 0) -> pd.DataFrame:
     """Compare the answers of each tier with those of a reference tier, on the same persons.
@@ -335,6 +336,7 @@ def _adjusted(p: np.ndarray, adjust: str) -> np.ndarray:
     return out
 
 # %% ../nbs/09b_attribution.ipynb #a36db091
+@_describes
 def ablation_effects(full: pd.DataFrame, ablated: Mapping[str, pd.DataFrame], *, items, score: str | Mapping = "share", level: str = "item",
                      adjust: str = "holm", weight: str | None = "weight", ci: float = 0.95, n_boot: int = 1000, seed: int = 0) -> pd.DataFrame:
     """Estimate what each attribute or sentence adds to the answers of the persons who have it.
@@ -402,6 +404,7 @@ def _moved(full: pd.DataFrame, cut: pd.DataFrame, weight: pd.Series, rows: pd.Da
     return np.array([by_item.reindex(items[place == row].unique()).mean() for row in range(len(rows))])
 
 # %% ../nbs/09b_attribution.ipynb #ad4a1b3b
+@_describes
 def answer_words(personas: pd.DataFrame, answers: pd.DataFrame, item_id: str, between: tuple[str, str] | None = None, *, within: str | Sequence[str] = "tier",
                  column: str = "text", ci: float = 0.95, **options: Any) -> pd.DataFrame:
     """Find the words that mark the personas who gave one answer against those who gave another.
@@ -515,6 +518,7 @@ def _clustered(x: np.ndarray, y: np.ndarray, w: np.ndarray, cluster: np.ndarray)
     return beta, inverse @ (scores.T @ scores) @ inverse * g / (g - 1) * (n - 1) / (n - k), g
 
 # %% ../nbs/09b_attribution.ipynb #a4043f59
+@_describes
 def answer_regression(answers: pd.DataFrame, personas: pd.DataFrame, attributes: str | Sequence[str], *, items, score: str | Mapping = "share",
                       adjust: str = "holm", weight: str | None = "weight", ci: float = 0.95) -> pd.DataFrame:
     """Regress the answers to each item on attributes of the personas (linear probability model).

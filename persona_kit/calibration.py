@@ -19,7 +19,7 @@ from .alignment import resample as bootstrap_weights
 from .personas import TIERS, tier_attributes
 from .population import (Population, _at_bounds, _checked_bounds, _codes, _deviation, _effective, _name, _pick, _same_total, _stream, _target,
                                     _warn_if_exploded, _weights, _whole)
-from .tables import TableError, check, row_seeds, row_uniforms
+from .tables import TableError, _describes, check, row_seeds, row_uniforms
 
 # %% ../nbs/10_calibration.ipynb #e3be5396
 class _Design(NamedTuple):
@@ -526,6 +526,7 @@ class _Post(NamedTuple):
     group: np.ndarray
 
 # %% ../nbs/10_calibration.ipynb #cc9aef9f
+@_describes
 def poststratify(answers: pd.DataFrame, personas: pd.DataFrame | None, population: "Population | pd.DataFrame", by: str | Sequence[str], *, items=None,
                  within: str | Sequence[str] = (), collapse: bool = False, smallest: int = 2, variance: str = "linearised",
                  weight: str = "weight", ci: float = 0.95, n_boot: int = 1000, seed: int = 0) -> pd.DataFrame:
@@ -558,8 +559,8 @@ def poststratify(answers: pd.DataFrame, personas: pd.DataFrame | None, populatio
     Returns
     -------
     DataFrame
-        item_id, columns of `within`, option, share (post-stratified), low, high (Wilson with n_eff, t quantile), se, n (persons), n_eff (share · (1 − share) / se²), uncorrected (weighted share without it), n_cells, n_collapsed (cells
-        of the population that were merged into others).
+        item_id, columns of `within`, option, share (post-stratified), low, high (Wilson with n_eff, t quantile), se, n (persons), n_eff
+        (share · (1 − share) / se²), uncorrected (weighted share without it), n_cells, n_collapsed (cells merged into others).
 
     Raises
     ------
@@ -581,8 +582,7 @@ def poststratify(answers: pd.DataFrame, personas: pd.DataFrame | None, populatio
     cells = _cells(population, by, "weight")
     frame, tally = _tabulate(answers, None, weight if weight in answers else None, items)
     person, names = pd.factorize(answers["persona_id"])
-    first = np.unique(person, return_index=True)[1]
-    where = _find(answers.iloc[first], cells, by)
+    where = _find(answers.iloc[np.unique(person, return_index=True)[1]], cells, by)
     group, groups = _grouped_cells(cells, within)
     out = []
     for i, item in enumerate(tally.groups["item_id"]):

@@ -21,7 +21,7 @@ from .elections import _Ballots, _RUN, YEARS, _centred, _check_draws, _check_yea
 from .multilevel import _design, _posterior
 from .population import Population, electorate as members
 from .rectification import rectify
-from .tables import TableError, row_seeds
+from .tables import TableError, _describes, row_seeds
 
 # %% ../nbs/10e_election_correction.ipynb #ed2b2f90
 def _check_training(train_years: int | Iterable[int], target_year: int) -> list[int]:
@@ -131,6 +131,7 @@ def _own_noise(known: _Known, method: str) -> np.ndarray:
     return {"none": 0, "shift": 0, "tilt": 2 * known.kept}.get(method, 2 * slope**2) * known.noise[-1]
 
 # %% ../nbs/10e_election_correction.ipynb #aabdd876
+@_describes
 def correct_elections(answers: pd.DataFrame, personas: pd.DataFrame | None = None, *, train_years: int | Sequence[int], target_year: int,
                       kind: str = "shrinkage", ci: float = 0.95, electorate: str = "adults", survey=None) -> pd.DataFrame:
     """Correct a simulated election by earlier ones, state by state.
@@ -462,6 +463,7 @@ def _modelled(ballots: _Ballots, column: int, strata: _Strata, t: int, year: int
     return np.vstack([draws.mean(0), draws])
 
 # %% ../nbs/10e_election_correction.ipynb #bd7a4fca
+@_describes
 def calibration_table(answers: pd.DataFrame, personas: pd.DataFrame | None = None, years: Sequence[int] = YEARS, *,
                       population: "Population | pd.DataFrame | None" = None, by: str | Sequence[str] = ("sex", "education", "race_ethnicity"),
                       electorate: str = "adults", n_boot: int = 500, ci: float = 0.95, seed: int = 0, survey=None) -> pd.DataFrame:
@@ -601,6 +603,7 @@ def _held(estimate: _Estimate, real: np.ndarray, ci: float) -> dict[str, float]:
     return {"coverage": held / len(real), "coverage_low": around.low, "coverage_high": around.high, "reach": 50 * float(width.mean()), "n_eff": n_eff}
 
 # %% ../nbs/10e_election_correction.ipynb #ec0h0002
+@_describes
 def human_sample_table(answers: pd.DataFrame, human: pd.DataFrame, by: str, option: str, *, n_humans: int = 200, n_samples: int = 100,
                        baseline: "pd.Series | float | None" = None, weight: str = "weight", ci: float = 0.95, seed: int = 0) -> pd.DataFrame:
     """Score corrections that a small human sample allows, on the respondents who were not in it.

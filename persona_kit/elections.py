@@ -20,7 +20,7 @@ from .alignment import _freedom, _wider, resample
 from .alignment import _pooled as _strata_of
 from .surveys import party
 from .population import electorate as members
-from .tables import STATES, TableError, data_path, row_seeds
+from .tables import STATES, TableError, _describes, data_path, row_seeds
 
 # %% ../nbs/08_elections.ipynb #4dac22ac
 YEARS = (2016, 2020, 2024)
@@ -384,6 +384,7 @@ def _check_draws(ci: float, n_boot: int) -> None:
         raise ValueError(f"n_boot must be a whole number of at least 2, got {n_boot!r}")
 
 # %% ../nbs/08_elections.ipynb #e50bfd86
+@_describes
 def forecast(answers: pd.DataFrame, personas: pd.DataFrame | None = None, year: int | Iterable[int] | None = None, *, ci: float = 0.95,
              n_boot: int = 1000, seed: int = 0, interval: str = "bootstrap", survey=None, electorate: str = "adults") -> pd.DataFrame:
     """Turn answers to election items into state shares beside the real ones.
@@ -576,6 +577,7 @@ def _noise(ballots: _Ballots, n_boot: int, seed: int) -> np.ndarray:
     return np.divide(total, number, out=np.full(total.shape, np.nan), where=number > 0)
 
 # %% ../nbs/08_elections.ipynb #6b0f2921
+@_describes
 def position_bias(answers: pd.DataFrame, *, by: str | Sequence[str] | None = None, ci: float = 0.95, n_boot: int = 1000,
                   seed: int = 0) -> pd.DataFrame:
     """Measure how often the option shown first is chosen.
@@ -639,6 +641,7 @@ def _pooled(part: np.ndarray, total: np.ndarray, states: pd.Series, n_boot: int,
     return share, np.fmin(low, share), np.fmax(high, share)
 
 # %% ../nbs/08_elections.ipynb #290b73ab
+@_describes
 def evaluate(answers: pd.DataFrame, personas: pd.DataFrame | None = None, years: int | Iterable[int] | None = None, *, ci: float = 0.95,
              n_boot: int = 1000, seed: int = 0, survey=None, electorate: str = "adults") -> pd.DataFrame:
     """Summarise how far simulated elections are from the real ones.
@@ -738,6 +741,7 @@ def _baseline_row(name: str, ballots: _Ballots, year: int) -> dict:
     return {"tier": name, "year": year, "kind": "baseline"} | _summary(guesses, None, states, year, 0.95)
 
 # %% ../nbs/08_elections.ipynb #dc18a246
+@_describes
 def drift(answers: pd.DataFrame, personas: pd.DataFrame | None = None, *, reference: str = "meta", years: int | Iterable[int] | None = None,
           ci: float = 0.95, n_boot: int = 1000, seed: int = 0, survey=None, electorate: str = "adults") -> pd.DataFrame:
     """Compare tiers with a reference tier, on the same personas.

@@ -20,7 +20,7 @@ from scipy.special import ndtri, stdtrit
 from .alignment import (_by_cell, _centred, _check_by, _check_ci, _check_measure, _check_shares, _check_weight, _checked,
                                    _draws, _Ends, _freedom, _freedom_of, _grid, _human_grid, _item_table, _loads, _Parts, _people, _places,
                                    _pooled, _rank_ends, _row_ends, _rules, _score, _tabulate, _wider, resample)
-from .tables import STATUSES, TableError, row_seeds
+from .tables import STATUSES, TableError, _describes, row_seeds
 
 # %% ../nbs/07b_measures.ipynb #634b65b4
 class _Units(NamedTuple):
@@ -99,6 +99,7 @@ def _rate(yes: np.ndarray, total: np.ndarray, units: _Units, ci: float, seed: in
     return pd.DataFrame({"rate": rate, "low": low, "high": high, "n": count, "n_personas": cases}, index=units.groups.index)
 
 # %% ../nbs/07b_measures.ipynb #2510b23b
+@_describes
 def reply_rates(answers: pd.DataFrame, *, by: str | Sequence[str] | None = None, items=None, weight: str | None = "weight", ci: float = 0.95,
                 n_boot: int = 1000, seed: int = 0) -> pd.DataFrame:
     """Measure how often replies are refusals, invalid, or otherwise no answer, by group.
@@ -179,6 +180,7 @@ def _human_draws(shares: np.ndarray, n: np.ndarray, n_boot: int, seed: int) -> n
     return out
 
 # %% ../nbs/07b_measures.ipynb #15549086
+@_describes
 def spread(simulated: pd.DataFrame, human: pd.DataFrame, *, items, by: str | Sequence[str] | None = None, level: str = "item",
            weight: str | None = "weight", ci: float = 0.95, n_boot: int = 1000, seed: int = 0) -> pd.DataFrame:
     """Compare the spread of simulated and human answers: ratios of standard deviation and of entropy.
@@ -306,6 +308,7 @@ def _eta(shares: np.ndarray, axes: np.ndarray, weight: np.ndarray, n: np.ndarray
     return between, (weight * inner).sum(0)
 
 # %% ../nbs/07b_measures.ipynb #1ba1b9d4
+@_describes
 def group_variance(simulated: pd.DataFrame, group: str, *, items, human: pd.DataFrame | None = None, by: str | Sequence[str] | None = None,
                    weight: str | None = "weight", ci: float = 0.95, n_boot: int = 1000, seed: int = 0) -> pd.DataFrame:
     """Split the variance of answers into that between groups and that within, beside the human split.
@@ -439,6 +442,7 @@ def _correlations(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(r), r, 0)
 
 # %% ../nbs/07b_measures.ipynb #b75846fe
+@_describes
 def correlation_distance(simulated: pd.DataFrame, human: pd.DataFrame, *, items, weight: str | None = "weight", ci: float = 0.95,
                          n_boot: int = 200, seed: int = 0) -> pd.Series:
     """Measure how far the correlations between items are from the human ones, and how far they would be by chance.
@@ -502,6 +506,7 @@ def _floor(values: np.ndarray, weight: np.ndarray, sizes: list[int], n_boot: int
     return np.sqrt(((one - other) ** 2).sum((1, 2)))
 
 # %% ../nbs/07b_measures.ipynb #3da3fee2
+@_describes
 def cronbach_alpha(answers: pd.DataFrame, battery: Sequence[str], *, items, reverse: Sequence[str] = (), by: str | Sequence[str] | None = None,
                    weight: str | None = "weight", ci: float = 0.95, n_boot: int = 1000, seed: int = 0) -> pd.DataFrame:
     """Estimate Cronbach's α of a battery of items, over the persons who answered all of them.
@@ -600,6 +605,7 @@ def _positions(answers: pd.DataFrame, items) -> pd.DataFrame:
     return frame
 
 # %% ../nbs/07b_measures.ipynb #a7e970e7
+@_describes
 def order_effects(answers: pd.DataFrame, *, items, by: str | Sequence[str] | None = None, ci: float = 0.95, n_boot: int = 1000,
                   seed: int = 0) -> pd.DataFrame:
     """Measure how often the first and the last option shown are chosen, beside what the drawn orders would give by chance.
@@ -653,6 +659,7 @@ def order_effects(answers: pd.DataFrame, *, items, by: str | Sequence[str] | Non
     return pd.concat(frames, ignore_index=True)
 
 # %% ../nbs/07b_measures.ipynb #105d13d2
+@_describes
 def adjusted_shares(answers: pd.DataFrame, *, items, by: str | Sequence[str] | None = None, weight: str | None = "weight", ci: float = 0.95,
                     n_boot: int = 1000, seed: int = 0) -> pd.DataFrame:
     """Estimate the shares that answers would have if each direction or position had been shown equally often.
@@ -737,6 +744,7 @@ def _of_strata(cases: np.ndarray) -> float:
     return float((1 / cases).sum() ** 2 / (1 / (cases**2 * np.maximum(cases - 1, 1))).sum())
 
 # %% ../nbs/07b_measures.ipynb #08f4b269
+@_describes
 def retest(answers: pd.DataFrame, *, items=None, by: str | Sequence[str] | None = None, weight: str | None = "weight", ci: float = 0.95,
            n_boot: int = 1000, seed: int = 0) -> pd.DataFrame:
     """Compare repeated draws of the same personas and items: agreement, Cohen's κ, entropy.
@@ -829,6 +837,7 @@ def _draw_entropy(rows: pd.DataFrame, size: int) -> np.ndarray:
     return np.divide(np.bincount(each["group"], each["w"] * each["h"], size), whole, out=np.full(size, np.nan), where=whole > 0)
 
 # %% ../nbs/07b_measures.ipynb #a5c50002
+@_describes
 def coding_agreement(answers: pd.DataFrame, *, by: str | Sequence[str] | None = None, ci: float = 0.95, n_boot: int = 1000, seed: int = 0) -> pd.DataFrame:
     """Compare the codings of free answers: percent agreement, Cohen's κ, Krippendorff's α.
 
@@ -903,6 +912,7 @@ def _reliability(codes: np.ndarray, k: int, weight: np.ndarray, imaginary: np.nd
 
 
 # %% ../nbs/07b_measures.ipynb #714f5ddf
+@_describes
 def conditioning_gain(conditioned: pd.DataFrame, unconditioned: pd.DataFrame, human: pd.DataFrame, *, items, by: str | Sequence[str] | None = None,
                       measure: str = "wasserstein", level: str = "item", weight: str | None = "weight", ci: float = 0.95, n_boot: int = 1000,
                       seed: int = 0) -> pd.DataFrame:
@@ -1013,6 +1023,7 @@ def _apart(values: Sequence[np.ndarray] | np.ndarray, ends: Sequence[_Ends], fre
 
 
 # %% ../nbs/07b_measures.ipynb #c48ffea6
+@_describes
 def matched(simulated: pd.DataFrame, human: pd.DataFrame, *, items, by: str | Sequence[str] | None = None, weight: str | None = "weight", ci: float = 0.95,
             n_boot: int = 1000, seed: int = 0) -> pd.DataFrame:
     """Compare simulated answers with those of the same persons.
@@ -1186,6 +1197,7 @@ def _aligned(shares: np.ndarray, guess: np.ndarray | None, sizes: np.ndarray, ru
     return out
 
 # %% ../nbs/07b_measures.ipynb #7b5e0002
+@_describes
 def alignment_difference(answers: pd.DataFrame, human: pd.DataFrame, factor: str, reference, *, items, by: str | Sequence[str] | None = None,
                          measure: str = "wasserstein", weight: str | None = "weight", ci: float = 0.95, n_boot: int = 1000,
                          seed: int = 0) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from scipy import linalg, optimize, special, stats
 from .alignment import _check_ci
 from .calibration import _cells, _listed, _with_columns
 from .population import Population
+from .tables import _describes
 
 # %% ../nbs/10d_multilevel.ipynb #f4c7437b
 class _Model(NamedTuple):
@@ -82,6 +83,7 @@ def _place(cells: pd.DataFrame, answers: pd.DataFrame, by: list[str]) -> np.ndar
     return place
 
 # %% ../nbs/10d_multilevel.ipynb #0ba424fe
+@_describes
 def mrp(answers: pd.DataFrame, personas: pd.DataFrame | None, population: "Population | pd.DataFrame", by: str | Sequence[str], option: str, *,
         item_id: str | None = None, within: str = "state", predictors: Mapping[str, pd.Series] | None = None, ci: float = 0.95, n_draws: int = 1000,
         seed: int = 0) -> pd.DataFrame:
@@ -156,6 +158,10 @@ def _one_item(answers: pd.DataFrame, item_id: str | None, option: str) -> pd.Dat
         raise ValueError(f"answers hold {len(items)} items; name one in item_id=")
     ok = answers["status"].eq("ok") if "status" in answers else answers["option"].notna()
     rows = answers[answers["item_id"].eq(items[0]) & ok]
+    again = rows.duplicated("persona_id") if "persona_id" in rows else pd.Series(False, index=rows.index)
+    if again.any():
+        raise ValueError(f"item {items[0]!r}: {int(again.sum())} answers are repetitions (draws) by the same personas, and a model would count them as more "
+                         "people; take one, answers[answers['draw'] == 0], or ask more personas")
     if not 0 < rows["option"].eq(option).sum() < len(rows):
         raise ValueError(f"item {items[0]!r}: {int(rows['option'].eq(option).sum())} of {len(rows)} answers are {option!r}; a model needs both kinds")
     if len(rows) < FEWEST:

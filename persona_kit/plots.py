@@ -32,7 +32,7 @@ from matplotlib.ticker import FuncFormatter
 from PIL import Image
 
 from .personas import TIERS
-from .tables import STATES, TableError, data_path
+from .tables import STATES, TableError, _describes, data_path
 
 # %% ../nbs/11_plots.ipynb #62524737
 def light_figures(dpi: float = 80, colors: int = 256) -> None:
@@ -351,6 +351,7 @@ def _by_state(frame: pd.DataFrame, value: str) -> pd.Series:
     return _numbers(frame, value)
 
 # %% ../nbs/11_plots.ipynb #08c2e36a
+@_describes
 def state_map(frame: pd.DataFrame, value: str = "share", *, kind: str = "tiles", center: float | None = 0.5, span: float | None = None,
               annot: bool | None = None, colorbar: bool = True, ax: Axes | None = None, title: str | None = None) -> Axes:
     """Draw one value per state.
@@ -424,6 +425,7 @@ def _panels(frame: pd.DataFrame, real: bool) -> tuple[list[tuple[str, Any]], int
     return cells, len(years) if len(years) > 1 else min(len(cells), 2 if len(cells) in (2, 4) else 3)
 
 # %% ../nbs/11_plots.ipynb #96c92dae
+@_describes
 def state_maps(frame: pd.DataFrame, value: str = "share", *, real: bool = True, kind: str = "tiles", center: float | None = 0.5,
                span: float | None = None, title: str | None = None) -> Figure:
     """Draw a grid of maps with one scale: years across, tiers (and simulators, where several) down.
@@ -548,6 +550,7 @@ def _forecast_title(frame: pd.DataFrame) -> str:
     return f"Off by {off[best]:.1f} points ({best}) to {off[worst]:.1f} ({worst}) on average; {guess}"
 
 # %% ../nbs/11_plots.ipynb #991a0499
+@_describes
 def forecast_plot(forecast: pd.DataFrame, *, names: int = 6, title: str | None = None) -> Figure:
     """Draw simulated against real shares, a panel per year (across) and tier (down).
 
@@ -671,6 +674,7 @@ def _drift_title(drift: pd.DataFrame) -> str:
             f"the largest: {abs(most['difference']):.1f} points more {way} ({where})")
 
 # %% ../nbs/11_plots.ipynb #18c013d8
+@_describes
 def drift_plot(drift: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None) -> Axes:
     """Draw the difference of each tier from *meta* for the same people, with 95 % intervals.
 
@@ -788,6 +792,7 @@ def _references(ax: Axes, base: pd.DataFrame, rows: pd.DataFrame, measure: str, 
         ax.axvline(0, color="#333333", linewidth=1, zorder=1)
 
 # %% ../nbs/11_plots.ipynb #a331d075
+@_describes
 def summary_plot(summary: pd.DataFrame, measure: str = "mae", *, ax: Axes | None = None, title: str | None = None) -> Axes:
     """Draw one measure of each tier and year with its interval, beside the baselines.
 
@@ -959,6 +964,7 @@ def _spread_title(frame: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 # %% ../nbs/11_plots.ipynb #da94ea64
+@_describes
 def homogenisation_plot(spread: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None) -> Axes:
     """Draw the spread of simulated answers relative to human ones.
 
@@ -1017,6 +1023,7 @@ def _order_title(frame: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 # %% ../nbs/11_plots.ipynb #bf8ed1f3
+@_describes
 def order_plot(effects: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None) -> Axes:
     """Draw how often the first and the last option shown were chosen, over what the drawn orders would give by chance.
 
@@ -1066,6 +1073,7 @@ def _drift_words(rows: pd.DataFrame, measure: str) -> str:
     return f"{_label(measure)}: {', '.join(parts)} of {len(rows)} tier{'s' * (len(rows) != 1)}"
 
 # %% ../nbs/11_plots.ipynb #e1f60003
+@_describes
 def sentiment_plot(drift: pd.DataFrame, *, title: str | None = None) -> Figure:
     """Draw how the texts of each tier differ from those of a reference tier, one panel per measure.
 
@@ -1243,6 +1251,7 @@ def _attribution_title(rows: pd.DataFrame, level: float) -> str:
     return f"{len(names)} of {total} move the answers: {named}"
 
 # %% ../nbs/11_plots.ipynb #a77b0003
+@_describes
 def attribution_plot(effects: pd.DataFrame, n: int = 15, *, level: float = 0.05, ax: Axes | None = None, title: str | None = None) -> Axes:
     """Draw what each attribute or sentence adds to the answers.
 
@@ -1312,6 +1321,7 @@ def _specification_title(frame: pd.DataFrame, value: str, reference: float | Non
     return f"{span}\n{above} clearly above the dashed {called} ({reference:.2f}), {below} clearly below"
 
 
+@_describes
 def specification_plot(table: pd.DataFrame, value: str = "alignment", factors: list[str] | None = None, *, reference: float | None = None,
                        called: str = "reference", title: str | None = None) -> Figure:
     """Draw a specification curve: the results of all combinations of choices, and the choices.
@@ -1380,6 +1390,7 @@ def _cross_title(frame: pd.DataFrame, value: str) -> str:
     return f"{span}; the intervals of highest and lowest " + ("do not overlap" if apart else "overlap")
 
 
+@_describes
 def cross_plot(table: pd.DataFrame, value: str = "alignment", *, rows: str = "generator", columns: str = "simulator", ax: Axes | None = None,
                title: str | None = None) -> Axes:
     """Draw a heat map of two factors with the value and its interval in each field.

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from .tables import STATUSES
+from .tables import ARTIFICIAL, STATUSES
 
 # %% ../nbs/11b_reporting.ipynb #d15c0005
 def _json(path: Path) -> dict:
@@ -85,7 +85,7 @@ def _split(answers: pd.DataFrame | None) -> dict[str, str]:
 
 # %% ../nbs/11b_reporting.ipynb #d15c000c
 _DESCRIBES = ("the model under these personas and these wordings, not a human population")
-_ARTIFICIAL = "an artificial respondent with known truth, for verification and teaching; neither a language model nor people"
+_ARTIFICIAL = ARTIFICIAL
 _MISSING = "not recorded"
 
 

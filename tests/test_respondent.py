@@ -7,6 +7,7 @@ import math
 import socket
 import threading
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,10 +17,11 @@ from scipy.stats import chi2_contingency
 
 from persona_kit.alignment import alignment, distribution
 from persona_kit.chat import ChatError, ChatModel, Request
-from persona_kit.elections import drift, evaluate, position_bias
+from persona_kit.elections import drift, evaluate, forecast, position_bias
 from persona_kit.generation import generate
 from persona_kit.measures import coding_agreement, reply_rates, retest
 from persona_kit.personas import FORMATS, SUBJECTIVE, prompt, render
+from persona_kit.plots import forecast_plot
 from persona_kit.population import us_adults
 from persona_kit.respondent import (
     _AROUND, _NOTHING, _NUMBERS, _OPEN, _TEXTS, NEGATIVE, POSITIVE, REFUSALS, TONES, UNREADABLE, Respondent, _grid, _list_styles,
@@ -28,7 +30,7 @@ from persona_kit.respondent import (
 from persona_kit.replies import parse_distribution, parse_multiple, parse_number, parse_text
 from persona_kit.simulation import LETTERS, aask, ask, parse_choice
 from persona_kit.surveys import Item, Survey, party, presidential_election, read_answer
-from persona_kit.tables import TableError, check
+from persona_kit.tables import ARTIFICIAL, TableError, check
 from persona_kit.templates import templates
 from persona_kit.text import score_means, sentiment
 
@@ -868,3 +870,17 @@ def test_direct_answers_have_the_planted_shares_of_each_person():
     assert (seen - shares).abs().max() < 3.5 * 0.5 / 3000**0.5 and set(direct["order"].map(len)) == {3}
     fixed = sample_answers(truth, some, COLOR, shuffle=False)
     assert fixed["order"].map(list).tolist() == [list(COLOR.options)] * 3
+
+
+def test_what_is_made_of_these_answers_says_so():
+    "Tables in their attrs, figures in small print; of another model's answers nothing is said."
+    answers = sample_answers(Respondent(seed=2), PEOPLE, BALLOT, seed=1)
+    other = answers.assign(simulator="some-model")
+    marked = distribution(answers, items=BALLOT)
+    assert marked.attrs["describes"] == ARTIFICIAL and "describes" not in distribution(other, items=BALLOT).attrs
+    by_state = forecast(answers, n_boot=50)
+    assert by_state.attrs["describes"] == ARTIFICIAL and evaluate(answers, n_boot=50).attrs["describes"] == ARTIFICIAL
+    for frame, says in ((by_state, True), (forecast(other, n_boot=50), False)):
+        figure = forecast_plot(frame)
+        assert any("artificial respondent" in text.get_text() for text in figure.texts) == says
+        plt.close(figure)
