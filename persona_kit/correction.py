@@ -336,13 +336,12 @@ def apply_correction(correction: Correction, simulated_new: pd.DataFrame, *, ite
     ------
     ValueError
         If an item was trained on, in this group or another one, whatever spaces are around its name; if rows have the shares of trained ones; or if an
-        option was not trained on. Equal shares that may be chance (counts of up to 2,000 people) are refused if they are three or more, and most of
-        the rows.
+        option was not trained on. Equal shares are refused if they are those of three or more items × groups, and of most of them.
 
     Warns
     -----
     UserWarning
-        If these are of fewer than 30 people.
+        If these are of fewer than 30 people, or fewer are equal that are no counts of up to 2,000 people.
     """
     by, kind = list(correction.by), correction.kind
     rows = _rows(simulated_new, by, kind, items if items is not None else correction.items, "simulated_new")
@@ -392,9 +391,9 @@ def _check_copies(new: Sequence, shares: list[np.ndarray], trained: set, allow: 
     if "equal" in allow or not (most or 0 in people):
         return
     text = f"{len(people)} of {len(new)} rows have the same shares as rows that were trained on, under other names"
-    if 0 in people or max(people) >= 30:
-        raise ValueError(f"{text}: they would be scored on their own truth; fit without them, or say allow='equal' if they are other people")
-    warnings.warn(f"{text}; with {max(people)} people each this may be chance. If they are the same people, the result is scored on its own truth", stacklevel=5)
+    if most and (0 in people or max(people) >= 30):
+        raise ValueError(f"{text}: they would be scored on their own truth; fit without them, or say allow='equal' if they are other people or items")
+    warnings.warn(f"{text}; of so few people or rows this may be chance. If they are the same ones, the result is scored on its own truth", stacklevel=5)
 
 
 def _people(shares: np.ndarray, most: int = 2000) -> int:
@@ -448,7 +447,7 @@ def leave_out(simulated: pd.DataFrame, truth: pd.DataFrame, kind: str = "shrinka
     Raises
     ------
     ValueError
-        If there are fewer than two topics.
+        If there are fewer than two topics, or an item stands in two of them under two names, with the same simulated and true shares.
 
     Warns
     -----
@@ -460,12 +459,13 @@ def leave_out(simulated: pd.DataFrame, truth: pd.DataFrame, kind: str = "shrinka
     if topic.nunique() < 2:
         raise ValueError(f"leaving out needs at least two values of {over!r}; there are {topic.nunique()} (give items= with topics, or over='item_id')")
     _warn_of_topicless(simulated, topic, over)
+    _check_twins(simulated, truth, topic, [by] if isinstance(by, str) else list(by))
     parts = []
     for name in topic.dropna().unique():
         inside = simulated["item_id"].isin(simulated.loc[topic == name, "item_id"])
         others = truth[~truth["item_id"].isin(simulated.loc[inside, "item_id"])]
         learned = fit_correction(simulated[~inside], others, kind, by=by, items=items)
-        found = learned.apply(simulated[inside], items=items, ci=ci).assign(**{over: name} if over != "item_id" else {})
+        found = learned.apply(simulated[inside], items=items, ci=ci, allow="equal").assign(**{over: name} if over != "item_id" else {})
         parts.append(found.assign(other_items=_other_items(found, others[others["item_id"].isin(simulated["item_id"])], learned)))
     out = pd.concat(parts, ignore_index=True)
     keys = [c for c in out if c in truth and c in ("item_id", "option", *([by] if isinstance(by, str) else by))]
@@ -479,6 +479,21 @@ def _warn_of_topicless(simulated: pd.DataFrame, topic: pd.Series, over: str) -> 
     if len(bare):
         warnings.warn(f"{len(bare)} of {simulated['item_id'].nunique()} items have no {over} ({', '.join(map(str, bare[:8]))}): they are learned from, but not "
                       "corrected", stacklevel=3)
+
+
+def _check_twins(simulated: pd.DataFrame, truth: pd.DataFrame, topic: pd.Series, by: list[str]) -> None:
+    "Refuse items that stand in another topic under another name."
+    if any(c not in f for f in (simulated, truth) for c in ("item_id", "option", "share", *by)):
+        return
+    known = [f.assign(share=pd.to_numeric(f["share"], errors="coerce")).dropna(subset="share") for f in (simulated, truth)]
+    mine, real = (_units(f, ["item_id", *by]) for f in known)
+    both = mine.merge(real, on=["item_id", *by], suffixes=("", "_real"))
+    both["topic"] = both["item_id"].map(dict(zip(simulated["item_id"].astype(str).str.strip(), topic, strict=True)))
+    same = both.groupby(["shares", "shares_real", *by], sort=False).agg(names=("item_id", "unique"), topics=("topic", "nunique")).query("topics > 1").reset_index()
+    sure = [not 0 < _people(np.array(s.split("\x1f")[1::2], dtype=float)) < 30 for s in same["shares_real"]]
+    if any(sure):
+        raise ValueError(f"{len(same[sure])} items × groups have the same simulated and true shares as one of another topic, such as "
+                         f"{', '.join(map(str, same.loc[sure, 'names'].iloc[0][:3]))}: they would be scored on their own truth; leave one of them out")
 
 
 def _other_items(found: pd.DataFrame, truth: pd.DataFrame, learned: Correction) -> np.ndarray:

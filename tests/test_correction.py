@@ -205,7 +205,7 @@ def test_a_few_people_may_answer_two_items_alike():
     again = lambda f: f[:18].assign(item_id="new " + f["item_id"])
     with pytest.raises(ValueError, match="6 of 6 rows have the same shares"):
         fit_correction(many[:45], truth[:45], "shift").apply(again(many))
-    with pytest.warns(UserWarning, match="6 of 6 rows have the same shares .* with 10 people each this may be chance"):
+    with pytest.warns(UserWarning, match="6 of 6 rows have the same shares .* of so few people or rows this may be chance"):
         assert len(fit_correction(ten[:45], truth[:45], "shift").apply(again(ten))) == 18
 
 
@@ -263,6 +263,15 @@ def test_a_correction_worse_than_the_other_items_is_called_so():
         assert np.allclose(found["other_items"], (total - found["real"]) / 11)
         worse = (found["corrected"] - found["real"]).abs().mean() > (found["other_items"] - found["real"]).abs().mean()
         assert worse and found.attrs["verdict"].endswith("worse than the mean of the other items")
+
+
+def test_an_item_under_two_names_is_not_left_out_of_itself():
+    simulated, truth = planted(8, 3)
+    twice = lambda f: pd.concat([f, f[:6].assign(item_id=f["item_id"] + "_b")])
+    with pytest.raises(ValueError, match="2 items × groups have the same simulated and true shares .* q000, q000_b"):
+        leave_out(twice(simulated), twice(truth), "shift", over="item_id")
+    alike = simulated.assign(share=np.tile(simulated["share"][:3], 8))  # a model that says the same of every item is none of this
+    assert len(leave_out(alike, truth, "shift", over="item_id")) == 24
 
 
 def test_items_without_a_topic_are_named():
