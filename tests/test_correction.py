@@ -757,3 +757,23 @@ def test_few_answers_to_a_pair_are_warned_of():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         acquiescence(shares.assign(n=25), {"a": "b"})
+
+
+@pytest.mark.parametrize("kind", ["shift", "shrinkage", "cutpoints"])
+@pytest.mark.parametrize("by", [[], ["state"]])
+@pytest.mark.filterwarnings("ignore:.*residuals carry an interval")
+def test_left_out_without_intervals_is_the_same_in_one_go(kind, by):
+    rng = np.random.default_rng(3)
+    items = pd.DataFrame({"item_id": [f"i{k}" for k in range(9)], "options": [OPTIONS] * 9, "values": [[1, 2, 3]] * 9})
+    items["topic"] = list("aaabbbccc")
+    keys = items.loc[items.index.repeat(3 * (3 if by else 1)), ["item_id"]].reset_index(drop=True)
+    keys["state"] = np.tile(np.repeat(list("XYZ"), 3), 9) if by else "X"
+    keys["option"] = np.tile(OPTIONS, len(keys) // 3)
+    draw = lambda: keys.assign(share=rng.dirichlet([3, 2, 4], len(keys) // 3).ravel())
+    simulated, truth = draw().drop(columns=[] if by else "state"), draw().drop(columns=[] if by else "state")
+    for over in ("topic", "item_id"):
+        whole, quick = (leave_out(simulated, truth, kind, over=over, by=by, items=items, ci=ci) for ci in (0.95, None))
+        both = whole.merge(quick, on=["item_id", *by, "option"], suffixes=("", "_quick"))
+        assert len(both) == len(whole) == len(quick)
+        for column in ("corrected", "uncorrected", "real"):
+            assert np.allclose(both[column], both[f"{column}_quick"], atol=1e-10)
