@@ -18,8 +18,8 @@ def lines(key):
     return [o.strip() for o in cfg.get(key, "").splitlines() if o.strip()]
 
 
-extras = {name: lines(f"{name}_requirements") for name in ("local", "lab", "ray", "files", "text", "models", "dev")}
-extras["dev"] += extras["local"] + extras["lab"] + extras["ray"] + extras["files"] + extras["text"] + extras["models"]
+extras = {name: lines(f"{name}_requirements") for name in ("local", "lab", "ray", "files", "text", "dev")}
+extras["dev"] += extras["local"] + extras["lab"] + extras["ray"] + extras["files"] + extras["text"]
 folders = {f"{lib}.data": "data", f"{lib}.experiments": "nbs/experiments"}  # shipped inside the package
 
 setup(

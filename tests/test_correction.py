@@ -652,7 +652,7 @@ def test_two_hundred_people_repair_a_lean_and_are_named_as_the_baseline():
 
 
 def test_the_table_needs_no_baseline_and_says_how_often_intervals_hold():
-    pytest.importorskip("statsmodels", reason="statsmodels is not installed (extra models)")
+    pytest.importorskip("statsmodels", reason="statsmodels is not installed (extra dev)")
     _, vote = load_benchmark("cces_2016_vote", by="education")
     rng, education = np.random.default_rng(5), np.repeat(vote["education"].unique(), 300)
     told = rng.random(600) < 0.6  # no difference between the groups, and far too high

@@ -49,7 +49,7 @@ def model_of(seed):
 
 def test_the_mode_is_that_of_statsmodels():
     "Its log posterior at given standard deviations is flat where ours has its mode, and falls around it."
-    library = pytest.importorskip("statsmodels.genmod.bayes_mixed_glm", reason="statsmodels is not installed (extra models)")
+    library = pytest.importorskip("statsmodels.genmod.bayes_mixed_glm", reason="statsmodels is not installed (extra dev)")
     model, log_sd = model_of(3), np.log([0.4, 0.5])
     found = multilevel._mode(multilevel._counted(model), log_sd, np.zeros(len(model.ident)))
     rows, fixed = model.design[model.cell], model.ident < 0
