@@ -14,6 +14,7 @@ from persona_kit.runs import RunError, run
 from persona_kit.tables import check, data_path
 
 papermill = pytest.importorskip("papermill")
+FOUR = ["natenvir", "natcrime", "natarms", "natfare"]
 SMALL = {"states": ["WY", "VT"], "n_per_state": 1, "years": [2020], "recorded": False, "n_boot": 50}
 
 
@@ -135,7 +136,7 @@ REPLAYED = {
     "robustness": {**TWO, "items": ["natcrime"]},
     "multiverse": {**TWO, "tier": "descriptive", "format": "interview"},
     "calibration": {"states": ["CA", "TX", "WY"], "survey_states": ["CA", "TX"], "tiers": ["meta", "descriptive"], "kinds": ["shift"],
-                    "n_boot_survey": 10, "n_orders": 3, "groups": ["education"], "n_human_samples": 2},
+                    "items": FOUR, "n_boot_survey": 10, "n_orders": 3, "groups": ["education"], "n_human_samples": 2},
 }
 ONE = {"states": ["WY"], "n_per_state": 2, "items": ["natarms"]}
 LIVE = {
@@ -147,7 +148,7 @@ LIVE = {
     "robustness": {**ONE, "draws": 2, "temperatures": [1.0]},
     "multiverse": {**ONE, "format": "first_person", "mode": "probability"},
     "calibration": {"states": ["AK", "VT", "WY"], "n_per_state": 1, "years": [2016, 2020], "survey_states": ["WY"], "tiers": ["meta"],
-                    "kinds": ["shift"], "n_boot_survey": 10, "n_orders": 2, "groups": ["sex"], "n_human_samples": 2},
+                    "kinds": ["shift"], "items": FOUR, "n_boot_survey": 10, "n_orders": 2, "groups": ["sex"], "n_human_samples": 2},
 }
 
 

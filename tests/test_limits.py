@@ -393,7 +393,7 @@ def test_a_wait_of_ten_minutes_is_waited_and_told(server, waits, mode):
     assert 600 <= max(waits) <= 750
 
 
-@pytest.mark.parametrize("after", ["7200", "inf", formatdate(time.time() + 90_000, usegmt=True)])
+@pytest.mark.parametrize("after", ["7200", "inf", formatdate(time.time() + 90_000, usegmt=True)], ids=["seconds", "inf", "date"])
 def test_a_wait_of_hours_ends_the_call(server, waits, mode, after):
     m = model(server, mode("quota", lambda h, b, n: h.reply(429, problem("daily quota"), retry_after=after)), retries=2)
     words = r"m at http://127.*daily quota; it asks to wait (7,200 s, until 20\d\d-.* UTC|inf s|[89]\d,\d{3} s, until)"
