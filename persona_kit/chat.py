@@ -1355,7 +1355,7 @@ async def _collect(call: _Call, requests: Iterable[Request | str], again: Callab
     while texts := [_text(model, request) for request in islice(source, 250)]:  # others have replies to see to meanwhile
         some = [_text_key(text) for text in texts]
         new = list({k for k in some if k not in found and k not in todo})
-        stamp, rows = await asyncio.to_thread(_insist, _stamped, model.store, new, call.written)
+        stamp, rows = await _looked_up(call, new)
         found |= rows
         if again or len(rows) < len(new):
             for i, (key, text) in enumerate(zip(some, texts, strict=True), len(keys)):
@@ -1380,6 +1380,20 @@ def _text(model: _Endpoint, request: Request | str) -> str:
 
 def _stamped(store: ReplyStore, keys: list[str], own: int) -> tuple[tuple, dict[str, dict]]:
     return _stamp(store, own), _get_now(store, keys, _SHORT)
+
+
+async def _looked_up(call: _Call, keys: list[str]) -> tuple[tuple, dict[str, dict]]:
+    "Here, while this call has sent nothing and nobody is at the store, which spares a change of threads; else in a thread: replies are seen to meanwhile."
+    store = call.model.store
+    await asyncio.sleep(0)  # an interrupt is heard
+    if call.engine is None and store._db is not None and store._lock.acquire(blocking=False):
+        try:
+            return _stamped(store, keys, call.written)
+        except _Locked:
+            pass
+        finally:
+            store._lock.release()
+    return await asyncio.to_thread(_insist, _stamped, store, keys, call.written)
 
 
 def _stamp(store: ReplyStore, own: int) -> tuple[int, int, int]:
