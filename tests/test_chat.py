@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import hashlib
 import json
 import os
 import signal
@@ -572,3 +573,22 @@ def test_embedded_not_installed(monkeypatch, tmp_path):
     assert m.id == "Other-1B.Q8_0"
     with pytest.raises(ChatError, match="no file"):
         m.complete([Request("x")])
+
+
+def test_two_files_of_one_name_are_two_models(monkeypatch, tmp_path):
+    def of(path):
+        monkeypatch.setenv("PERSONA_KIT_GGUF", str(path))
+        return ChatModel("embedded", store=False)
+
+    for folder, weights in (("a", b"one"), ("b", b"two")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "Other-1B.gguf").write_bytes(weights)
+    first, second = (of(tmp_path / d / "Other-1B.gguf") for d in "ab")
+    assert first.id == f"Other-1B-{hashlib.sha256(b'one').hexdigest()[:12]}"
+    assert first.id != second.id and first.key(Request("x")) != second.key(Request("x"))
+    (tmp_path / "a" / "Other-1B.gguf").write_bytes(b"other")           # in the same place, too
+    assert of(tmp_path / "a" / "Other-1B.gguf").id not in {first.id, second.id}
+    absent = of(tmp_path / f"{second.id}.gguf")                        # what it answered is replayed without the file
+    assert absent.id == second.id and absent.key(Request("x")) == second.key(Request("x"))
+    (tmp_path / f"{second.id}.gguf").write_bytes(b"two")
+    assert of(tmp_path / f"{second.id}.gguf").id == second.id          # and with a file that is called so
