@@ -678,8 +678,8 @@ def adjusted_shares(answers: pd.DataFrame, *, items, by: str | Sequence[str] | N
     Returns
     -------
     DataFrame
-        item_id, columns of `by`, option, share (as it is), adjusted, low, high, n, n_strata (directions or positions that occurred; an
-        option is averaged over those).
+        item_id, columns of `by`, option, share (as it is), adjusted, low, high, n, n_eff (independent answers without any effect of the order
+        that would give a share with the same variance), n_strata (directions or positions that occurred; an option is averaged over those).
 
     Raises
     ------
@@ -703,16 +703,20 @@ def adjusted_shares(answers: pd.DataFrame, *, items, by: str | Sequence[str] | N
         freedom *= min(1.0, designed[int(group)] / max(len(who) - 1, 1))
         low, high = _wider(draws.T, ci, np.full(len(draws), max(freedom, 1.0)))
         frame = pd.DataFrame({"option": about["options"], "share": plain, "adjusted": adjusted, "low": np.fmin(low, adjusted), "high": np.fmax(high, adjusted)})
-        frame["n"], frame["n_strata"] = len(mine), seen
+        frame["n"], frame["n_eff"], frame["n_strata"] = len(mine), _worth(adjusted, draws.var(1)), seen
         for column, value in key.items():
             frame[column] = value
         frames.append(frame)
-    columns = [*units.groups.columns, "option", "share", "adjusted", "low", "high", "n", "n_strata"]
+    columns = [*units.groups.columns, "option", "share", "adjusted", "low", "high", "n", "n_eff", "n_strata"]
     frame = pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
     order = {item: place for place, item in enumerate(table)}
     return frame.sort_values("item_id", key=lambda c: c.map(order), kind="stable", ignore_index=True)
 
 # %% ../nbs/07b_measures.ipynb #518d23e6
+def _worth(share: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    return np.divide(share * (1 - share), variance, out=np.full(len(share), np.nan), where=variance > 0)
+
+
 def _strata(order: tuple[int, ...], ordinal: bool) -> list[int]:
     "The stratum of each option: the direction of a scale, or the position at which the option was shown."
     return [int(order[0] != 0)] * len(order) if ordinal else [order.index(place) for place in range(len(order))]

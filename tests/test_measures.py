@@ -273,6 +273,8 @@ def test_adjusted_shares_cover_the_truth():
     for option in ("-", "0", "++"):
         mine = found[found["option"] == option]
         held(mine["low"], mine["high"], truth[option])
+        assert mine["n_eff"].median() == pytest.approx(truth[option] * (1 - truth[option]) / mine["adjusted"].var(), rel=0.25)
+    assert found["n_eff"].median() < found["n"].median()      # 80 to 20 of the two directions tell less than half and half
 
 
 # repetition --------------------------------------------------------------------------------------------------------------------------
