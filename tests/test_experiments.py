@@ -136,7 +136,8 @@ REPLAYED = {
     "robustness": {**TWO, "items": ["natcrime"]},
     "multiverse": {**TWO, "tier": "descriptive", "format": "interview"},
     "calibration": {"states": ["CA", "TX", "WY"], "survey_states": ["CA", "TX"], "tiers": ["meta", "descriptive"], "kinds": ["shift"],
-                    "n_per_survey_state": 2, "items": FOUR, "n_boot_survey": 10, "n_orders": 3, "groups": ["education"], "n_human_samples": 2},
+                    "n_per_survey_state": 2, "items": FOUR, "n_boot_survey": 10, "n_orders": 3, "groups": ["education"],
+                    "n_human_samples": 2},
 }
 ONE = {"states": ["WY"], "n_per_state": 2, "items": ["natarms"]}
 LIVE = {
@@ -148,7 +149,8 @@ LIVE = {
     "robustness": {**ONE, "draws": 2, "temperatures": [1.0]},
     "multiverse": {**ONE, "format": "first_person", "mode": "probability"},
     "calibration": {"states": ["AK", "VT", "WY"], "n_per_state": 1, "years": [2016, 2020], "survey_states": ["WY"], "tiers": ["meta"],
-                    "n_per_survey_state": 2, "kinds": ["shift"], "items": FOUR, "n_boot_survey": 10, "n_orders": 2, "groups": ["sex"], "n_human_samples": 2},
+                    "n_per_survey_state": 2, "kinds": ["shift"], "items": FOUR, "n_boot_survey": 10, "n_orders": 2, "groups": ["sex"],
+                    "n_human_samples": 2},
 }
 
 
