@@ -69,9 +69,8 @@ notebooks: dev
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/nbdev_test --n_workers $(WORKERS) --skip_folder_re '^([_.]|(experiments|tutorials|howto|protocols)$$)' \
 		&& echo 'notebooks: pass'
 
-# One worker more than notebooks get: tests of Ray and of limits wait much and work little.
 pytest: dev
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest --numprocesses $$(($(WORKERS) + 1)) --dist loadfile
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 lab: venv
 	@$(BIN)/jupyter lab --notebook-dir=nbs

@@ -142,7 +142,7 @@ REPLAYED = {
 ONE = {"states": ["WY"], "n_per_state": 2, "items": ["natarms"]}
 LIVE = {
     "opinion_survey": {**ONE, "tiers": ["meta"], "group": "race"},
-    "topic_surveys": {"states": ["WY"], "tiers": ["meta"], "topics": ["climate"], "mode": "choice"},
+    "topic_surveys": {"states": ["WY"], "n_per_state": 2, "tiers": ["meta"], "topics": ["climate"], "mode": "choice"},
     "cross_simulation": {**ONE, "generators": ["embedded@0.7"], "simulators": ["embedded"], "tier": "objective_tabular"},
     "prompt_formats": {"formats": ["json"], "subsets": ["race_ethnicity"], "groups": ["White", "Black"],
                        "n_per_group": 2, "mode": "choice"},
