@@ -796,7 +796,8 @@ def _centred(scores: np.ndarray, centre: np.ndarray, ci: float, freedom, spare=0
     coarse = _COARSE / (_COARSE + (freedom if people is None else people))
     shape = (1 - coarse) * (ends - middle) + coarse * spread * np.array([[-z], [z]])
     with np.errstate(invalid="ignore", divide="ignore"):
-        narrower = np.where(np.asarray(spare) > 0, np.sqrt(np.maximum(spread**2 - spare, np.asarray(spare) / 2)) / spread, 1)
+        times = np.divide(spread**2, spare, out=np.full(np.shape(spread), np.inf), where=np.asarray(spare) > 0)
+        narrower = np.sqrt(np.where(times < 2.5, np.interp(times, [1.75, 2.5], [0.5, 1.5]) / times, 1 - 1 / times))
     low, high = centre + shape * np.nan_to_num(narrower, nan=1.0) * stdtrit(freedom, levels[1]) / z
     return low, high
 

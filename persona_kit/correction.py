@@ -8,16 +8,16 @@ __all__ = ['KINDS', 'conformal_radius', 'Correction', 'fit_correction', 'apply_c
 
 # %% ../nbs/10c_correction.ipynb #4762ebc4
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy import optimize, special, stats
 
-from .alignment import _check_ci, _item_table
-from .tables import TableError
+from .alignment import _check_ci, _item_table, _tabulate
+from .tables import TableError, _describes
 
 # %% ../nbs/10c_correction.ipynb #87a4a6e9
 def conformal_radius(residuals, ci: float = 0.95) -> float:
@@ -662,63 +662,160 @@ def _counts(human: pd.DataFrame) -> tuple[list[str], np.ndarray]:
     return [str(c) for c in human if c not in _USUAL], np.round(exact).astype(int)
 
 # %% ../nbs/10c_correction.ipynb #3f40d812
-def acquiescence(shares: pd.DataFrame, pairs: Mapping[str, str]) -> pd.DataFrame:
+@_describes
+def acquiescence(answers: pd.DataFrame, pairs: Mapping[str, str], *, affirm: str | Sequence[str] | None = None, items=None,
+                 weight: str | None = "weight", ci: float = 0.95) -> pd.DataFrame:
     """Estimate acquiescence from pairs of opposite statements, and shares without it.
 
     Parameters
     ----------
-    shares : DataFrame
-        One row per item: item_id, share (of those who affirm it), n.
+    answers : DataFrame
+        An answers table of one run; or shares, if different people answered a statement and its reversal: one row per item with item_id, share (of
+        those who affirm it) and n. Those who answer both answer alike, which shares do not show: their intervals would be too narrow.
     pairs : mapping of str to str
         Statement → its reversal.
+    affirm : str or list of str, optional
+        The options that affirm, in any of the items; needed with answers.
+    items : Survey or items table, optional
+        As in `distribution`: without it, options are those that were chosen, refusals among them.
+    weight : str, optional
+        Column of weights of the answers; without "weight" they all count the same.
+    ci : float
 
     Returns
     -------
     DataFrame
-        item_id (the statement), reversed, uncorrected, corrected (share that affirms the statement), low, high (95 %), n_eff,
-        acquiescence (log-odds), acquiescence_low, acquiescence_high.
+        item_id (the statement), reversed, uncorrected, corrected (share that affirms the statement), low, high, n_eff, acquiescence (log-odds),
+        acquiescence_low, acquiescence_high, n (people who answered either).
 
     Raises
     ------
-    ValueError
-        If an item of a pair is not there, or a share or n is out of range.
+    ValueError, TableError
+        If an item of a pair is not there or has no option that affirms, or a share or n is out of range.
 
     Warns
     -----
     UserWarning
-        If an item rests on fewer than 25 answers.
+        If a pair rests on fewer than 25 people, or fewer than ten of those who answered both contradict themselves or are consistent: intervals are
+        those of large samples.
     """
+    _check_ci(ci)
+    if affirm is not None or "share" not in answers:
+        sides = [_paired(_affirmations(answers, pairs, affirm, items, weight), *pair) for pair in pairs.items()]
+        _warn_if_alike(sides, pairs)
+    else:
+        used = _checked_pairs(answers, pairs)
+        sides = [_apart(*used.loc[list(pair)].to_numpy().T) for pair in pairs.items()]
+    few = min(zip((s.n for s in sides), pairs, strict=True), default=(25, ""))
+    if few[0] < 25:
+        warnings.warn(f"{sum(s.n < 25 for s in sides)} of {len(sides)} pairs rest on fewer than 25 answers, such as {few[1]!r} on {few[0]:g}; their intervals "
+                      "are those of large samples and may be too narrow", stacklevel=3)
+    return _balanced(sides, pairs, ci)
+
+# %% ../nbs/10c_correction.ipynb #c0rr0007
+class _Pair(NamedTuple):
+    "Of a pair: share that affirms the statement, it and the reversal's with imaginary answers, variances and covariance of their log-odds, people, fewest alike or unlike."
+    share: float
+    p: float
+    q: float
+    first: float
+    second: float
+    both: float
+    n: float
+    least: float = np.inf
+
+
+def _checked_pairs(shares: pd.DataFrame, pairs: Mapping[str, str]) -> pd.DataFrame:
+    "Share and n of the items of the pairs."
     absent = [c for c in ("item_id", "share", "n") if c not in shares]
     if absent:
         raise TableError(f"shares: missing column {', '.join(absent)}")
     table = shares.set_index("item_id")
-    same = [i for i, j in pairs.items() if i == j]
-    if same or table.index.has_duplicates:
-        raise ValueError(f"item {(same or table.index[table.index.duplicated()])[0]!r} is " + ("its own reversal" if same else "there twice; select one run"))
-    lost = [i for pair in pairs.items() for i in pair if i not in table.index]
-    if lost:
-        raise ValueError(f"shares: no item {lost[0]!r}; there are {', '.join(map(str, table.index[:8]))}")
-    used = table.loc[[i for pair in pairs.items() for i in pair], ["share", "n"]].astype(float)
+    if table.index.has_duplicates:
+        raise ValueError(f"item {table.index[table.index.duplicated()][0]!r} is there twice; select one run, and of a distribution one option")
+    _check_pairs(pairs, table.index)
+    used = table.loc[list(dict.fromkeys(i for pair in pairs.items() for i in pair)), ["share", "n"]].astype(float)
     bad = ~(used["share"].between(0, 1) & (used["n"] >= 1))
     if bad.any():
         raise ValueError(f"shares: item {bad.idxmax()!r} has share {used.loc[bad, 'share'].iloc[0]} of n = {used.loc[bad, 'n'].iloc[0]}; "
                          "shares lie between 0 and 1, n is at least 1")
-    few = used["n"] < 25
-    if few.any():
-        warnings.warn(f"{int(few.sum())} of {len(used)} items rest on fewer than 25 answers, such as {used['n'].idxmin()!r} on {used['n'].min():g}; their intervals "
-                      "are those of large samples and may be too narrow", stacklevel=2)
-    return _balanced(table, pairs)
+    return used
 
-# %% ../nbs/10c_correction.ipynb #c0rr0007
-def _balanced(table: pd.DataFrame, pairs: Mapping[str, str]) -> pd.DataFrame:
-    one, two = (table.loc[list(side)] for side in (pairs.keys(), pairs.values()))
-    p, q = (((f["share"] * f["n"] + 0.5) / (f["n"] + 1)).to_numpy(float) for f in (one, two))
-    spread = np.sqrt(1 / ((one["n"].to_numpy() + 1) * p * (1 - p)) + 1 / ((two["n"].to_numpy() + 1) * q * (1 - q))) / 2
-    content, style, z = (special.logit(p) - special.logit(q)) / 2, (special.logit(p) + special.logit(q)) / 2, stats.norm.ppf(0.975)
+
+def _check_pairs(pairs: Mapping[str, str], known: Iterable) -> None:
+    there = dict.fromkeys(known)
+    same, lost = [i for i, j in pairs.items() if i == j], [i for pair in pairs.items() for i in pair if i not in there]
+    if same or not pairs:
+        raise ValueError(f"item {same[0]!r} is its own reversal" if same else "no pair given; pairs= maps each statement to its reversal")
+    if lost:
+        raise ValueError(f"there is no item {lost[0]!r}, or no valid answer to it; there are {', '.join(map(str, list(there)[:8]))}")
+
+
+def _apart(share: np.ndarray, n: np.ndarray) -> _Pair:
+    "Shares of different people, with half an imaginary answer of each kind."
+    smooth = (share * n + 0.5) / (n + 1)
+    (p, q), (first, second) = smooth.tolist(), (1 / ((n + 1) * smooth * (1 - smooth))).tolist()
+    return _Pair(float(share[0]), p, q, first, second, 0.0, float(n.min()))
+
+# %% ../nbs/10c_correction.ipynb #c0rr0021
+def _affirmations(answers: pd.DataFrame, pairs: Mapping[str, str], affirm: str | Sequence[str] | None, items: Any, weight: str | None) -> pd.DataFrame:
+    "Weight (w) of each person and item of the pairs, and the share of its valid answers that affirm (y)."
+    absent = [c for c in ("persona_id", "item_id", "option") if c not in answers]
+    if absent:
+        raise TableError(f"answers: missing column {', '.join(absent)}; or give shares with item_id, share and n")
+    if answers["persona_id"].isna().any():
+        raise TableError(f"answers: row {int(np.argmax(answers['persona_id'].isna()))} has no persona_id")
+    wanted = {affirm} if isinstance(affirm, str) else set(affirm or ())
+    if not wanted:
+        raise ValueError("affirm= is needed with answers: the option or options that affirm, such as 'Agree'")
+    mine = answers[answers["item_id"].isin({*pairs, *pairs.values()})]
+    _, tally = _tabulate(mine, None, weight, items)
+    item_of = np.repeat(np.arange(len(tally.options)), [len(o) for o in tally.options])
+    heard = item_of[tally.cells[tally.weighted > 0]]
+    _check_pairs(pairs, tally.groups["item_id"].iloc[np.unique(heard)])
+    for item, options in zip(tally.groups["item_id"], tally.options, strict=True):
+        if not wanted & set(options):
+            raise ValueError(f"item {item!r}: none of its options {', '.join(map(repr, options[:8]))} is in affirm=, which has "
+                             f"{', '.join(map(repr, sorted(map(str, wanted))))}; if nobody chose it, give items=")
+    yes = np.isin(tally.cells, np.flatnonzero([o in wanted for options in tally.options for o in options]))
+    rows = pd.DataFrame({"persona_id": mine["persona_id"].to_numpy()[tally.rows], "row": tally.rows, "w": tally.weighted, "y": tally.weighted * yes,
+                         "item_id": tally.groups["item_id"].to_numpy()[item_of[tally.cells]]})
+    out = rows.groupby(["persona_id", "item_id"], observed=True, sort=False).agg(total=("w", "sum"), y=("y", "sum"), draws=("row", "nunique")).reset_index()
+    out = out[out["total"] > 0]
+    return out.assign(w=out["total"] / out["draws"], y=out["y"] / out["total"])
+
+# %% ../nbs/10c_correction.ipynb #c0rr0022
+def _paired(rows: pd.DataFrame, statement: str, reversal: str) -> _Pair:
+    "With two imaginary persons, half of one for each pair of answers; the persons are the units."
+    mine = rows[rows["item_id"].isin([statement, reversal])]
+    w, y = (mine.pivot(index="persona_id", columns="item_id", values=c)[[statement, reversal]].fillna(0).to_numpy() for c in ("w", "y"))
+    share, met, alike = float(w[:, 0] @ y[:, 0] / w[:, 0].sum()), (w > 0).all(1), (y[:, 0] > 0.5) == (y[:, 1] > 0.5)
+    usual = (w**2).sum(0) / w.sum(0)  # as many of that weight are worth as much as all of these
+    weights = np.vstack([w, np.tile(usual / 2, (4, 1))])
+    values = np.vstack([y, [(0, 0), (0, 1), (1, 0), (1, 1)]])
+    p, q = (weights * values).sum(0) / weights.sum(0)
+    pull = weights * (values - [p, q]) / weights.sum(0) / [p * (1 - p), q * (1 - q)]
+    pull[-4:] *= 2**0.5  # squares of halves are quarters
+    (first, both), (_, second) = pull.T @ pull
+    return _Pair(share, float(p), float(q), first, second, both, len(w), float(min(alike[met].sum(), (~alike)[met].sum())) if met.any() else np.inf)
+
+
+def _warn_if_alike(sides: Sequence[_Pair], pairs: Mapping[str, str]) -> None:
+    least, name = min(zip((s.least for s in sides), pairs, strict=True))
+    if least < 10:
+        warnings.warn(f"of those who answered {name!r} and {pairs[name]!r}, {least:g} answered them alike, or unlike: too few to tell how the two shares "
+                      "move together; the interval leans on two imaginary persons", stacklevel=4)
+
+
+def _balanced(sides: Sequence[_Pair], pairs: Mapping[str, str], ci: float) -> pd.DataFrame:
+    "Half the difference of the log-odds is the content, half their sum the acquiescence."
+    p, q, first, second, both = np.array([s[1:6] for s in sides]).T
+    spread, about = np.sqrt(first + second - 2 * both) / 2, np.sqrt(first + second + 2 * both) / 2
+    content, style, z = (special.logit(p) - special.logit(q)) / 2, (special.logit(p) + special.logit(q)) / 2, stats.norm.ppf((1 + ci) / 2)
     corrected, low, high = (special.expit(content + s * z * spread) for s in (0, -1, 1))
-    return pd.DataFrame({"item_id": list(pairs), "reversed": list(pairs.values()), "uncorrected": one["share"].to_numpy(), "corrected": corrected, "low": low,
+    return pd.DataFrame({"item_id": list(pairs), "reversed": list(pairs.values()), "uncorrected": [s.share for s in sides], "corrected": corrected, "low": low,
                          "high": high, "n_eff": 1 / (spread**2 * corrected * (1 - corrected)), "acquiescence": style,
-                         "acquiescence_low": style - z * spread, "acquiescence_high": style + z * spread})
+                         "acquiescence_low": style - z * about, "acquiescence_high": style + z * about, "n": [s.n for s in sides]})
 
 # %% ../nbs/10c_correction.ipynb #f4293c88
 @dataclass(frozen=True)

@@ -49,12 +49,8 @@ def _learned(x: np.ndarray, y: np.ndarray, noise: np.ndarray, new: np.ndarray, m
     if method in ("shift", "state_shift"):
         gap = (y - x).mean(-2)
         return new + (gap if method == "state_shift" else gap.mean(-1, keepdims=True))
-    slope, constant = _line(x, y)
-    state = (y - constant[..., None] - slope[..., None] * x).mean(-2)
-    error = (slope[..., None] ** 2 * noise).mean((-1, -2))[..., None] / x.shape[-2]
-    between = np.maximum((state**2).mean(-1, keepdims=True) - error, 0)
-    own = slope**2 * noise.mean(-2) / x.shape[-2]
-    return constant + slope * new + state * between / np.maximum(between + own, 1e-12)
+    slope, constant, state, part = _shrunk(x, y, noise)
+    return constant + slope * new + state * part
 
 # %% ../nbs/10e_election_correction.ipynb #ec0e0001
 def _line(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -63,6 +59,16 @@ def _line(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     top, bottom = (dx * dy).sum((-1, -2)), (dx**2).sum((-1, -2))
     slope = np.clip(np.divide(top, bottom, out=np.zeros(np.shape(top)), where=bottom > 1e-9), 0, 1.5)[..., None]
     return slope, y.mean() - slope * x.mean((-1, -2))[..., None]
+
+
+def _shrunk(x: np.ndarray, y: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    "Slope, constant, what is particular to each state, and the part of it that is no noise."
+    slope, constant = _line(x, y)
+    state = (y - constant[..., None] - slope[..., None] * x).mean(-2)
+    error = (slope[..., None] ** 2 * noise).mean((-1, -2))[..., None] / x.shape[-2]
+    between = np.maximum((state**2).mean(-1, keepdims=True) - error, 0)
+    own = slope**2 * noise.mean(-2) / x.shape[-2]
+    return slope, constant, state, between / np.maximum(between + own, 1e-12)
 
 # %% ../nbs/10e_election_correction.ipynb #ec0e0003
 class _Known(NamedTuple):
@@ -98,23 +104,33 @@ def _swings(last: int) -> np.ndarray:
     return np.diff(special.logit([share[y] for y in sorted(share)]))
 
 
-def _swing(changes: np.ndarray, ci: float) -> float:
-    "How far the next one may go."
-    return float(stats.t.ppf((1 + ci) / 2, len(changes)) * np.sqrt(np.mean(np.square(changes))))
+def _swing(changes: np.ndarray) -> tuple[np.ndarray, float]:
+    "Root mean square of the changes so far, and its degrees of freedom."
+    return np.sqrt(np.mean(np.square(changes))), float(len(changes))
 
 # %% ../nbs/10e_election_correction.ipynb #ec0e0004
+def _added(parts: Sequence[tuple[np.ndarray, float]], ci: float) -> np.ndarray:
+    "Half-width of the sum of independent errors (scale and degrees of freedom of each); no less than that of any of them."
+    variance: np.ndarray = np.asarray(sum(np.square(s) for s, _ in parts))
+    fourth = np.asarray(sum(np.square(s) ** 2 / f for s, f in parts))
+    freedom = np.divide(variance**2, fourth, out=np.full(np.shape(variance), 1e9), where=fourth > 0)
+    level = (1 + ci) / 2
+    return np.max(np.broadcast_arrays(stats.t.ppf(level, freedom) * np.sqrt(variance), *(stats.t.ppf(level, f) * s for s, f in parts)), axis=0)
+
+
 def _reach(known: _Known, method: str, changes: np.ndarray, ci: float) -> np.ndarray:
     "Half-width in log-odds, per state; `changes` are those of the national log-odds up to the last training year."
+    own = lambda left: (conformal_radius(left, ci) / stats.norm.ppf((1 + ci) / 2) * np.ones(len(left)), 1e9)
     if len(known.y) >= 2:
         left = known.y[-1] - known.rehearsal().predict(method)
         if method in ("none", "tilt"):
-            return np.hypot(conformal_radius(left, ci), _swing(changes, ci)) * np.ones(len(left))
+            return _added([own(left), _swing(changes)], ci)
         missed = np.r_[changes[:-1], left.mean()]  # of the last change it is known how much the method missed
-        return np.hypot(conformal_radius(left - left.mean(), ci), _swing(missed, ci)) * np.ones(len(left))
-    change = known.y[0] - known.before
-    parts: list = [_swing(changes, ci), conformal_radius(change - change.mean(), ci), stats.norm.ppf((1 + ci) / 2) * np.sqrt(_own_noise(known, method))]
-    misfit = _misfit(known, method)
-    return np.sqrt(sum(np.square(p) for p in [*parts, *([conformal_radius(misfit, ci)] if misfit.any() else [])]))
+        scale, freedom = own(left - left.mean())
+        return _added([(np.sqrt(np.maximum(scale**2 - _settled(known, method), scale**2 / 2)), freedom), _swing(missed)], ci)
+    change, misfit = known.y[0] - known.before, _misfit(known, method)
+    parts = [own(change - change.mean()), (np.sqrt(_own_noise(known, method)), 1e9), *([own(misfit)] if misfit.any() else [])]
+    return _added([_swing(changes), *parts], ci)
 
 # %% ../nbs/10e_election_correction.ipynb #ec0e0005
 def _misfit(known: _Known, method: str) -> np.ndarray:
@@ -127,8 +143,20 @@ def _misfit(known: _Known, method: str) -> np.ndarray:
 
 def _own_noise(known: _Known, method: str) -> np.ndarray:
     "Variance in the target's estimate from the draw of persons that the misfit does not show, with one training year."
-    slope = _line(known.x[:1], known.y)[0] if method == "shrinkage" else 1.0
-    return {"none": 0, "shift": 0, "tilt": 2 * known.kept}.get(method, 2 * slope**2) * known.noise[-1]
+    if method == "shrinkage":  # of the training year's noise as much is left as is kept of the states' differences
+        slope, _, _, part = _shrunk(known.x[:1], known.y, known.noise[:1])
+        return slope**2 * (1 + part) * known.noise[-1]
+    return {"none": 0, "shift": 0, "tilt": 2 * known.kept}.get(method, 2.0) * known.noise[-1]
+
+
+def _settled(known: _Known, method: str) -> float:
+    "Variance from the draw of persons that the rehearsal's estimate has, with one election fewer, and the target's has not."
+    def left(years: int) -> float:
+        slope, _, _, part = _shrunk(known.x[:years], known.y[:years], known.noise[:years])
+        return float(np.mean(slope**2 * part)) / years if method == "shrinkage" else 1 / years
+
+    years = len(known.y)
+    return max(left(years - 1) - left(years), 0.0) * float(known.noise[:-1].mean()) if method in ("state_shift", "shrinkage") else 0.0
 
 # %% ../nbs/10e_election_correction.ipynb #aabdd876
 @_describes
@@ -573,7 +601,9 @@ def _stacked(shares: list[np.ndarray], years: Sequence[int], t: int, states: lis
     share = np.array([now @ _simplex(last, truth) for last, now in zip(stack[:, t - 1], stack[:, t], strict=True)])
     last = stack[0, t - 1]
     left = np.array([truth[i] - last[i] @ _simplex(last[every != i], truth[every != i]) for i in every])
-    reach = np.hypot(conformal_radius(left, ci), _swing(_swings(years[t - 1]), ci) / 4)  # a share moves by a quarter of its log-odds at most
+    swing, freedom = _swing(_swings(years[t - 1]))
+    own = conformal_radius(left, ci) / stats.norm.ppf((1 + ci) / 2)
+    reach = _added([(own, 1e9), (swing / 4, freedom)], ci)  # a share moves by a quarter of its log-odds at most
     estimate = _Estimate(share, np.clip(share[0] - reach, 0, 1), np.clip(share[0] + reach, 0, 1))
     return _scored(dict.fromkeys(_RUN, "all"), years[:t + 1], "ensemble", estimate, stack[:, t].mean(-1), states, ci, 1.0)
 

@@ -131,13 +131,13 @@ def mrp(answers: pd.DataFrame, personas: pd.DataFrame | None, population: "Popul
     """
     _check_ci(ci)
     by = _listed(by)
-    if isinstance(n_draws, bool) or not isinstance(n_draws, (int, np.integer)) or n_draws < 2:
-        raise ValueError(f"n_draws must be a whole number of at least 2, got {n_draws!r}")
+    _check_draws(n_draws)
     if within not in by:
         raise ValueError(f"within {within!r} must be among by: {', '.join(by)}")
     rows = _one_item(_with_columns(answers, personas, by, "weight"), item_id, option)
     cells = _cells(population, by, "weight")
     model = _design(cells, by, predictors or {}, _place(cells, rows, by), rows["option"].eq(option).to_numpy(float))
+    _check_kinds(model.y, option)
     group, names = pd.factorize(cells[within].astype(str), sort=True)
     draws = _posterior(model, n_draws, seed) @ _gather(cells["weight"].to_numpy(float), group, len(names))
     low, high = np.quantile(draws, [(1 - ci) / 2, (1 + ci) / 2], axis=0)
@@ -150,6 +150,16 @@ def mrp(answers: pd.DataFrame, personas: pd.DataFrame | None, population: "Popul
 
 # %% ../nbs/10d_multilevel.ipynb #73a71031
 FEWEST = 30  # answers below which the spread of the groups cannot be learned
+
+
+def _check_draws(n_draws: int) -> None:
+    if isinstance(n_draws, bool) or not isinstance(n_draws, (int, np.integer)) or n_draws < 2:
+        raise ValueError(f"n_draws must be a whole number of at least 2, got {n_draws!r}")
+
+
+def _check_kinds(y: np.ndarray, option: str) -> None:
+    if not 0 < y.sum() < len(y):
+        raise ValueError(f"{int(y.sum())} of the {len(y)} answers that are in a cell are {option!r}; a model needs both kinds")
 
 
 def _one_item(answers: pd.DataFrame, item_id: str | None, option: str) -> pd.DataFrame:
@@ -177,22 +187,22 @@ def _gather(weight: np.ndarray, group: np.ndarray, size: int) -> np.ndarray:
 
 
 def _mode(data: _Counts, log_sd: np.ndarray, start: np.ndarray) -> _Mode:
-    "By Newton's method. Fixed effects have a normal prior with standard deviation 2, standard deviations σ one proportional to σ · exp(−σ²/2)."
-    prior = np.where(data.ident < 0, 0.25, np.exp(-2 * log_sd)[data.ident])
-    value = lambda b: float(data.y @ (data.x @ b) - data.n @ np.logaddexp(0, data.x @ b) - prior @ b**2 / 2)
-    here, height = start, value(start)
-    for _ in range(100):
-        share = special.expit(data.x @ here)
-        curve = (data.x * (data.n * share * (1 - share))[:, None]).T @ data.x
-        curve.flat[:: len(here) + 1] += prior
-        root, slope = linalg.cholesky(curve, check_finite=False), data.x.T @ (data.y - data.n * share) - prior * here
-        step = linalg.cho_solve((root, False), slope, check_finite=False)
-        if slope @ step < 1e-10:
-            break
-        while (there := value(here + step)) < height and slope @ step > 1e-12:
-            step = step / 2
-        here, height = here + step, there
-    return _Mode(here, root, height + float(np.log(prior).sum() / 2 + (2 * log_sd - np.exp(2 * log_sd) / 2).sum() - np.log(np.diag(root)).sum()))
+    "Effects are fitted in units of their prior's standard deviation (2 for fixed ones); σ has a prior proportional to σ · exp(−σ²/2)."
+    from sklearn.linear_model import LogisticRegression
+    scale, yes, no = np.where(data.ident < 0, 2.0, np.exp(log_sd)[data.ident]), data.y > 0, data.y < data.n
+    x, yes[0], no[0] = data.x * scale, True, True  # a row of each kind, if with a weight of 0
+    fit = LogisticRegression(C=1.0, fit_intercept=False, solver="newton-cholesky", tol=1e-7, warm_start=True)
+    fit.coef_ = (start / scale)[None]
+    with warnings.catch_warnings():  # where floats end before the tolerance is met, it says so and ends by L-BFGS
+        warnings.simplefilter("ignore")
+        fit.fit(np.vstack([x[yes], x[no]]), np.repeat([1, 0], [yes.sum(), no.sum()]), np.r_[data.y[yes], (data.n - data.y)[no]])
+    effects, odds = fit.coef_[0], x @ fit.coef_[0]
+    curve = (x * (data.n * special.expit(odds) * special.expit(-odds))[:, None]).T @ x + np.eye(len(effects))
+    root = linalg.cholesky(curve, check_finite=False)
+    height = data.y @ odds - data.n @ np.logaddexp(0, odds) - effects @ effects / 2
+    log = height + (2 * log_sd - np.exp(2 * log_sd) / 2).sum() - np.log(np.diag(root)).sum()
+    return _Mode(effects * scale, root / scale, float(log))
+
 
 # %% ../nbs/10d_multilevel.ipynb #mr0d0004
 _POINTS = 64  # sets of standard deviations over which the posterior is averaged

@@ -31,7 +31,7 @@ from scipy import special
 
 from persona_kit import election_correction
 from persona_kit.alignment import distribution
-from persona_kit.calibration import entropy_balance, poststratify
+from persona_kit.calibration import balanced_shares, poststratify
 from persona_kit.correction import acquiescence, conformal_radius, fit_correction, fit_ensemble
 from persona_kit.measures import adjusted_shares
 from persona_kit.multilevel import mrp
@@ -88,9 +88,11 @@ def population(per_state: int = 40) -> pd.DataFrame:
 
 
 @cache
-def loadings() -> pd.DataFrame:
+def loadings(own: bool = False) -> pd.DataFrame:
     "Party and state move trust, age and sex the color; what moves a statement moves its reversal the other way; calm moves nobody."
     lean = np.random.default_rng(2).normal(0, 0.5, 51)
+    if own:  # states as somebody sees them who knows half of what makes them differ
+        lean = (lean + np.random.default_rng(3).normal(0, 0.5, 51)) / 2**0.5
     states = sorted(population()["state"].unique())
     rows = [(i, "party", p, "Agree", s * 0.7 * (3 - j)) for i, s in (("trust", 1), ("distrust", -1)) for j, p in enumerate(PARTIES)]
     rows += [(i, "state", c, "Agree", s * v) for i, s in (("trust", 1), ("distrust", -1)) for c, v in zip(states, lean, strict=True)]
@@ -101,9 +103,9 @@ def loadings() -> pd.DataFrame:
 
 
 @cache
-def respondent(**dials: float) -> Respondent:
+def respondent(own: bool = False, **dials: float) -> Respondent:
     "With the given dials turned."
-    return Respondent(items=SURVEY, loadings=loadings(), attributes=("age", "sex", "party", "state"), seed=4, **dials)
+    return Respondent(items=SURVEY, loadings=loadings(own), attributes=("age", "sex", "party", "state"), seed=4, **dials)
 
 
 @cache
@@ -153,15 +155,13 @@ def weights(runs: int, seed: int) -> Iterator[Row]:
     for selection in (0.0, 0.5, 1.0):
         chance = np.exp(selection * lean) / np.exp(selection * lean).sum()
         for number, rng in studies(runs, seed, f"weights {selection}"):
-            people = sample(rng, 200, chance)
+            people = sample(rng, 400, chance)
             answers = draw(respondent(), people, SURVEY["trust"], number)
             post = poststratify(answers, None, population(), "party", items=SURVEY, collapse=True).query("option == 'Agree'").iloc[0]
-            key = f"selection by party {selection:g}", "200 people"
+            key = f"selection by party {selection:g}", "400 people"
             found.setdefault(("poststratify", *key), []).append((truth, post["uncorrected"], post["share"], post["low"], post["high"]))
-            fitted = people.assign(weight=entropy_balance(people, {"party": margin * len(people)}))[["persona_id", "weight"]]
-            share = distribution(answers.drop(columns="weight").merge(fitted), items=SURVEY, ci=0.95, n_boot=400, seed=number)
-            row = share.query("option == 'Agree'").iloc[0]
-            found.setdefault(("entropy_balance", *key), []).append((truth, post["uncorrected"], *row[["share", "low", "high"]]))
+            row = balanced_shares(answers, None, {"party": margin}, items=SURVEY).query("option == 'Agree'").iloc[0]
+            found.setdefault(("balanced_shares", *key), []).append((truth, *row[["uncorrected", "share", "low", "high"]]))
     return rows_of(found)
 
 
@@ -201,16 +201,17 @@ def multilevel(runs: int, seed: int) -> Iterator[Row]:
             row = mrp(answers, None, population(), ["state", "party"], "Agree", n_draws=500, seed=number)
             part = (truth, *row[["uncorrected", "corrected", "low", "high"]].to_numpy().T)
             found.setdefault(("mrp, simulated answers", f"acquiescence {dial:g}", "10 personas per state"), []).append(part)
-    for n in (200, 500, 1000):
-        for number, rng in studies(max(runs // 10, 1), seed, f"humans {n}"):
-            simulated = draw(respondent(acquiescence=0.7), population(), SURVEY["trust"], number)
+    for n, own in ((200, True), (500, True), (1000, True), (200, False), (500, False), (1000, False)):
+        for number, rng in studies(max(runs // 10, 1), seed, f"humans {n} {own}"):
+            simulated = draw(respondent(own, acquiescence=0.7), population(), SURVEY["trust"], number)
             shares = simulated["option"].eq("Agree").groupby(simulated["state"].to_numpy()).mean().rename_axis("state")
             human = draw(respondent(), sample(rng, n), SURVEY["trust"], number + 1)
             with_model = {"predictors": {"simulated": logit(shares)}, "n_draws": 500, "seed": number}
             row = mrp(human, None, population(), ["state", "party"], "Agree", **with_model)
             alone = row["uncorrected"].fillna(human["option"].eq("Agree").mean())
             part = (truth, shares.reindex(row["state"]).to_numpy(), *row[["corrected", "low", "high"]].to_numpy().T, alone.to_numpy())
-            found.setdefault(("mrp, humans, simulation as predictor", "acquiescence 0.7", f"{n} humans"), []).append(part)
+            dial = "acquiescence 0.7" + ("" if own else ", states exact")
+            found.setdefault(("mrp, humans, simulation as predictor", dial, f"{n} humans"), []).append(part)
     return rows_of(found)
 
 
@@ -360,8 +361,7 @@ def wordings(runs: int, seed: int) -> Iterator[Row]:
         for dial in (0.0, 0.7, 1.5):
             for number, rng in studies(runs, seed, f"wordings {who} {dial}"):
                 answers = draw(respondent(acquiescence=dial), sample(rng, 300), Survey([SURVEY[i] for i in pair]), number)
-                counts = answers["option"].eq("Agree").groupby(answers["item_id"]).agg(share="mean", n="size").reset_index()
-                row = acquiescence(counts, dict([pair])).iloc[0]
+                row = acquiescence(answers, dict([pair]), affirm="Agree").iloc[0]
                 part = (truth, *row[["uncorrected", "corrected", "low", "high"]])
                 found.setdefault((f"acquiescence, {who}", f"acquiescence {dial:g}", "300 people"), []).append(part)
     return rows_of(found)
@@ -442,7 +442,12 @@ def main(arguments: list[str] | None = None) -> None:
             continue
         start = time.perf_counter()
         with warnings.catch_warnings():
-            for noise in (".*residuals carry an interval", "few people to tell shares from", ".*answers are in no cell"):
+            for noise in (
+                ".*residuals carry an interval",
+                "few people to tell shares from",
+                ".*answers are in no cell",
+                ".*a category has",
+            ):
                 warnings.filterwarnings("ignore", message=noise)
             fresh = pd.DataFrame([summary(name, row) for row in FAMILIES[name](1 if words.endpoint else words.runs, words.seed)])
         print(f"{name}: {time.perf_counter() - start:.0f} s\n{fresh.round(3).to_string(index=False)}", file=sys.stderr, flush=True)

@@ -437,8 +437,8 @@ def test_a_stratified_mean_has_the_textbook_variance_and_degrees_of_freedom():
 
 @pytest.mark.parametrize(("states", "people"), [(3, 2), (12, 2), (5, 3)])
 def test_intervals_of_shares_hold_with_few_people_in_a_state(states, people):
-    "1,000 studies whose states differ: at least 93 % and, with an imaginary persona among so few, as much as 99.5 %."
-    rng, studies = np.random.default_rng(6), 1000
+    "500 studies whose states differ: at least 93 % and, with an imaginary persona among so few, as much as 99.5 %."
+    rng, studies = np.random.default_rng(6), 500
     chance = np.linspace(0.25, 0.75, states)
     frame = pd.DataFrame(list(np.ndindex(studies, states, people)), columns=["study", "place", "person"])
     frame["option"] = np.where(rng.random(len(frame)) < chance[frame["place"]], "yes", "no")

@@ -10,7 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize
 
-from persona_kit.calibration import assign_quotas, compare_weightings, entropy_balance, poststratify, quotas, resample, weighting_report
+from persona_kit.calibration import (
+    assign_quotas,
+    balanced_shares,
+    compare_weightings,
+    entropy_balance,
+    poststratify,
+    quotas,
+    resample,
+    weighting_report,
+)
 from persona_kit.generation import _Job
 from persona_kit.population import Population, rake, us_adults
 from persona_kit.tables import TableError
@@ -379,3 +388,120 @@ def test_respondents_worth_few_are_warned_of_with_numbers():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         poststratify(answers.head(28), None, population, "sex")
+
+
+def selected(seed, n=300, strength=1.0, pull=1.0):
+    "People of whom the old and the schooled come too often; their answers depend on both."
+    rng = np.random.default_rng(seed)
+    school, age = rng.choice(["school", "degree"], 4000), rng.choice(["young", "middle", "old"], 4000)
+    lean = pull * (1.2 * (school == "degree") - 0.9 * (age == "old") + 0.3 * (age == "young") - 0.3)
+    chance = np.exp(strength * ((school == "degree") + 0.7 * (age == "old")))
+    who = rng.choice(4000, n, p=chance / chance.sum())
+    said = np.where(rng.random(n) < 1 / (1 + np.exp(-lean[who])), "yes", "no")
+    people = pd.DataFrame({"persona_id": np.arange(n), "school": school[who], "age": age[who]})
+    answers = people.assign(item_id="q", status="ok", option=said)
+    margins = {"school": pd.Series(school).value_counts(normalize=True), "age": pd.Series(age).value_counts(normalize=True)}
+    return answers, margins, float((1 / (1 + np.exp(-lean))).mean())
+
+
+def test_balanced_shares_equal_weights_and_residuals_of_statsmodels():
+    "The share is that of the fitted weights; the variance is that of the residuals of a weighted regression, with leverages (HC3)."
+    api = pytest.importorskip("statsmodels.api", reason="statsmodels is not installed (extra dev)")
+    answers, margins, _ = selected(1)
+    found = balanced_shares(answers, None, margins).set_index("option")
+    w, y = entropy_balance(answers.assign(weight=1.0), margins).to_numpy(), answers["option"].eq("yes").to_numpy(float)
+    x = pd.get_dummies(answers[["school", "age"]], drop_first=True, dtype=float)
+    root = np.sqrt(w)
+    fit = api.OLS(root * y, api.add_constant(x).mul(root, axis=0)).fit()
+    variance = (w * fit.get_influence().resid_press ** 2).sum() / w.sum() ** 2
+    row = found.loc["yes"]
+    assert row["share"] == pytest.approx(w @ y / w.sum(), abs=1e-12) and row["se"] == pytest.approx(variance**0.5, rel=1e-9)
+    assert row["uncorrected"] == pytest.approx(y.mean()) and row["n_eff"] == pytest.approx(row["share"] * (1 - row["share"]) / variance)
+    assert row["n"] == 300 and row["n_at_bounds"] == 0 and found["share"].sum() == pytest.approx(1)
+
+
+def test_balanced_shares_of_cells_are_poststratified_ones():
+    answers, _, _ = selected(2)
+    cells = pd.DataFrame({"school": ["school", "degree"], "weight": [0.6, 0.4]})
+    post = poststratify(answers, None, cells, "school")
+    found = balanced_shares(answers, None, {"school": {"school": 0.6, "degree": 0.4}})
+    assert np.allclose(found["share"], post["share"]) and np.allclose(found[["se", "low", "high"]], post[["se", "low", "high"]], rtol=0.01)
+
+
+def test_balanced_shares_vary_as_a_bootstrap_says():
+    "Weights fitted again to every replicate."
+    answers, margins, _ = selected(3)
+    rng, y = np.random.default_rng(1), answers["option"].eq("yes").to_numpy(float)
+    again = []
+    for _ in range(400):
+        some = rng.integers(0, len(answers), len(answers))
+        w = entropy_balance(answers.iloc[some].assign(weight=1.0), margins).to_numpy()
+        again.append(w @ y[some] / w.sum())
+    assert balanced_shares(answers, None, margins)["se"].iloc[0] == pytest.approx(np.std(again), rel=0.12)
+
+
+@pytest.mark.parametrize("n", [100, 200])
+def test_balanced_intervals_hold_where_margins_explain_the_answers(n):
+    "Intervals with weights taken as given are wider, and not needed."
+    held, ours, given = [], [], []
+    for seed in range(250):
+        answers, margins, truth = selected(seed, n, pull=1.7)
+        row = balanced_shares(answers, None, margins).set_index("option").loc["yes"]
+        w = entropy_balance(answers.assign(weight=1.0), margins).to_numpy()
+        held.append(row["low"] <= truth <= row["high"])
+        ours.append(row["se"])
+        given.append((row["share"] * (1 - row["share"]) * (w**2).sum()) ** 0.5 / w.sum())
+    assert abs(np.mean(held) - 0.95) < 3 * (0.05 * 0.95 / 250) ** 0.5
+    assert np.mean(ours) < 0.95 * np.mean(given)
+
+
+def test_balanced_shares_take_items_draws_weights_and_bounds():
+    answers, margins, _ = selected(4)
+    twice = pd.concat([answers, answers]).assign(draw=np.repeat([0, 1], len(answers)))
+    assert np.allclose(balanced_shares(twice, None, margins)["se"], balanced_shares(answers, None, margins)["se"])
+    other = answers.iloc[:200].assign(item_id="r")
+    both = balanced_shares(pd.concat([answers, other]), None, margins)
+    assert both.groupby("item_id")["n"].first().tolist() == [300, 200]
+    assert np.allclose(both.loc[both["item_id"] == "r", "share"], balanced_shares(other, None, margins)["share"])
+    people = answers[["persona_id", "school", "age"]].assign(weight=1.0)
+    bare = answers.drop(columns=["school", "age"])
+    assert balanced_shares(bare, people, margins, bounds=(0.3, 3))["n_at_bounds"].gt(0).all()
+    old = answers["age"].eq("old")
+    mean = balanced_shares(answers.assign(old=old.astype(float)), None, {"old": 0.3})
+    assert np.allclose(mean["share"], balanced_shares(answers.assign(old=old), None, {"old": {True: 0.3, False: 0.7}})["share"])
+
+
+def four(answers):
+    return answers.groupby("school").head(2).assign(x=range(4), y=[0, 3, 1, 7])
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (lambda a, m: (a.drop(columns="age"), m), TableError, "missing column age"),
+        (lambda a, m: (a, m | {"age": {"young": 0.5, "old": 0.5}}), ValueError, "middle"),
+        (lambda a, m: (pd.concat([a[a["age"] != "old"], a[a["age"] == "old"].iloc[:1]]), m), ValueError, "one respondent is 'old'"),
+        (lambda a, m: (four(a), {"x": 1.5, "y": 2.75, "school": {"school": 1, "degree": 1}}), ValueError, "item 'q': 4 people"),
+        (lambda a, m: (a.assign(persona_id=a["persona_id"].where(a.index != 3)), m), TableError, "row 3 has no persona_id"),
+        (lambda a, m: (pd.concat([a, a.assign(item_id="r", age="old")]), m), ValueError, "has more than one age"),
+        (lambda a, m: (pd.concat([a, a.assign(item_id="r", status="refusal")]), m), ValueError, "item 'r': no valid answer"),
+        (lambda a, m: (a.assign(weight=0.0), m), ValueError, "item 'q': no valid answer has a weight above 0"),
+        (lambda a, m: (a, {}), ValueError, "no margin"),
+    ],
+)
+def test_bad_input_of_balanced_shares(change, error, message):
+    answers, margins, _ = selected(5)
+    asked, targets = change(answers, margins)
+    with pytest.raises(error, match=message):
+        balanced_shares(asked, None, targets)
+
+
+def test_a_weight_that_is_not_there_and_small_categories_are_named():
+    answers, margins, _ = selected(6)
+    cells = pd.DataFrame({"school": ["school", "degree"], "weight": 1})
+    for function, more in ((balanced_shares, (margins,)), (poststratify, (cells, "school"))):
+        with pytest.raises(TableError, match="no column 'wgt' for the weights"):
+            function(answers, None, *more, weight="wgt")
+    few = pd.concat([answers[answers["age"] != "old"], answers[answers["age"] == "old"].iloc[:3]])
+    with pytest.warns(UserWarning, match="margin age: a category has 3 respondents"):
+        balanced_shares(few, None, margins)

@@ -24,7 +24,8 @@ from persona_kit.elections import YEARS, drift, evaluate, forecast, results
 from persona_kit.multilevel import mrp
 from persona_kit.population import us_adults
 from persona_kit.respondent import Respondent, sample_answers
-from persona_kit.surveys import presidential_election
+from persona_kit.tables import TableError
+from persona_kit.surveys import Item, Survey, presidential_election
 
 OPTIONS = ["low", "middle", "high"]
 
@@ -328,6 +329,114 @@ def test_acquiescence_is_taken_off():
         acquiescence(pd.DataFrame(rows, columns=["item_id", "share", "n"]), {"a0": "z"})
 
 
+def pair_answers(seed, n=300, style=0.8, spread=1.5):
+    "The same people answer a statement and its reversal; how far they hold with it differs between them."
+    rng = np.random.default_rng(seed)
+    content = rng.normal(0.4, spread, n)
+    chance = special.expit(np.r_[content + style, -content + style])
+    return pd.DataFrame(
+        {
+            "persona_id": np.tile(np.arange(n), 2),
+            "item_id": np.repeat(["for", "against"], n),
+            "option": np.where(rng.random(2 * n) < chance, "Agree", "Disagree"),
+            "status": "ok",
+        }
+    )
+
+
+def test_people_who_answer_both_wordings_answer_alike():
+    "Intervals from answers hold; those from shares alone are too narrow for the share, too wide for the style."
+    truth = special.expit(np.random.default_rng(0).normal(0.4, 1.5, 10**6)).mean()
+    held, widths = [], {"answers": [], "shares": []}
+    for seed in range(200):
+        answers = pair_answers(seed)
+        row = acquiescence(answers, {"for": "against"}, affirm="Agree").iloc[0]
+        shares = answers["option"].eq("Agree").groupby(answers["item_id"]).agg(share="mean", n="size").reset_index()
+        alone = acquiescence(shares, {"for": "against"}).iloc[0]
+        assert row["corrected"] == pytest.approx(alone["corrected"], abs=1e-3) and row["uncorrected"] == alone["uncorrected"]
+        held.append(row["low"] <= truth <= row["high"])
+        widths["answers"].append((row["high"] - row["low"], row["acquiescence_high"] - row["acquiescence_low"]))
+        widths["shares"].append((alone["high"] - alone["low"], alone["acquiescence_high"] - alone["acquiescence_low"]))
+    assert abs(np.mean(held) - 0.95) < 3 * (0.05 * 0.95 / 200) ** 0.5
+    (share, style), (share_alone, style_alone) = (np.mean(widths[k], axis=0) for k in ("answers", "shares"))
+    assert share > 1.1 * share_alone and style < 0.93 * style_alone
+
+
+def test_acquiescence_of_answers_varies_as_a_bootstrap_of_people_says():
+    answers = pair_answers(1, n=500)
+    rng, again = np.random.default_rng(2), []
+    wide = answers.pivot(index="persona_id", columns="item_id", values="option").eq("Agree").to_numpy(float)[:, [1, 0]]
+    for _ in range(2000):
+        p, q = wide[rng.integers(0, 500, 500)].mean(0)
+        again.append((special.logit(p) - special.logit(q), special.logit(p) + special.logit(q)))
+    row = acquiescence(answers, {"for": "against"}, affirm=["Agree"]).iloc[0]
+    content = (special.logit(row["high"]) - special.logit(row["low"])) / (2 * 1.959964)
+    style = (row["acquiescence_high"] - row["acquiescence_low"]) / (2 * 1.959964)
+    assert [content, style] == pytest.approx(np.std(again, axis=0) / 2, rel=0.06)
+    heavy = answers.assign(weight=np.tile(rng.uniform(0.2, 3, 500), 2))
+    twice = pd.concat([answers, answers]).assign(draw=np.repeat([0, 1], len(answers)))
+    assert acquiescence(heavy, {"for": "against"}, affirm="Agree")["n_eff"].item() < row["n_eff"]
+    assert acquiescence(twice, {"for": "against"}, affirm="Agree")["high"].item() == pytest.approx(row["high"])
+
+
+def test_the_variance_is_that_of_two_by_two_tables():
+    "With half a person more in each cell; also where all answer alike, or nobody does."
+    for cells in ([120, 60, 80, 40], [150, 150, 0, 0], [0, 0, 200, 100], [300, 0, 0, 0]):
+        pairs = np.repeat([("Agree", "Agree"), ("Disagree", "Disagree"), ("Agree", "Disagree"), ("Disagree", "Agree")], cells, axis=0)
+        answers = pd.DataFrame({"persona_id": np.repeat(np.arange(300), 2), "item_id": ["for", "against"] * 300, "option": pairs.ravel()})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            row = acquiescence(answers, {"for": "against"}, affirm="Agree", items=ITEMS_PAIR).iloc[0]
+        both, neither, one, other = np.array(cells) + 0.5
+        n = both + neither + one + other
+        p, q = (both + one) / n, (both + other) / n
+        slope = np.array([1 / (p * (1 - p)), -1 / (q * (1 - q))]) / 2
+        cov = np.array([[p * (1 - p), both / n - p * q], [both / n - p * q, q * (1 - q)]]) / n
+        content, spread = (special.logit(p) - special.logit(q)) / 2, np.sqrt(slope @ cov @ slope)
+        ends = special.logit(row[["low", "corrected", "high"]].astype(float)).to_numpy()
+        assert ends == pytest.approx(content + spread * np.array([-1.959964, 0, 1.959964]))
+        assert row["uncorrected"] == pytest.approx((cells[0] + cells[2]) / 300) and row["n"] == 300
+
+
+ITEMS_PAIR = Survey([Item(i, f"{i.title()} it.", ("Agree", "Disagree"), refusals=("Don't know",)) for i in ("for", "against")])
+
+
+def test_refusals_do_not_deny_and_pairs_may_share_an_item():
+    answers = pair_answers(2)
+    unsure = answers.assign(option=answers["option"].mask(answers.index % 3 == 0, "Don't know"))
+    row = acquiescence(unsure, {"for": "against"}, affirm="Agree", items=ITEMS_PAIR).iloc[0]
+    said = unsure[(unsure["item_id"] == "for") & (unsure["option"] != "Don't know")]
+    assert row["uncorrected"] == pytest.approx(said["option"].eq("Agree").mean())
+    shares = pd.DataFrame({"item_id": ["for", "against", "f2"], "share": [0.6, 0.5, 0.7], "n": 100})
+    found = acquiescence(shares, {"for": "against", "f2": "against"})
+    alone = [acquiescence(shares, {i: "against"}) for i in ("for", "f2")]
+    assert np.allclose(found[["low", "high"]], pd.concat(alone)[["low", "high"]])
+    both = acquiescence(answers, {"for": "against", "against": "for"}, affirm="Agree")
+    assert both["corrected"].sum() == pytest.approx(1) and both["acquiescence"].nunique() == 1
+    with pytest.warns(UserWarning, match="0 answered them alike, or unlike"):
+        acquiescence(answers.assign(option="Agree"), {"for": "against"}, affirm="Agree")
+
+
+@pytest.mark.parametrize(
+    ("change", "given", "message"),
+    [
+        (lambda a: a, {}, "affirm= is needed"),
+        (lambda a: a, {"affirm": []}, "affirm= is needed"),
+        (lambda a: a, {"affirm": "Yes"}, "item 'for': none of its options .*'Agree'.* is in affirm=, which has 'Yes'"),
+        (lambda a: a.assign(option=a["option"].mask(a["item_id"] == "against", "No")), {"affirm": "Agree"}, "none of its options 'No'"),
+        (lambda a: a[a["item_id"] == "for"], {"affirm": "Agree"}, "there is no item 'against', or no valid answer"),
+        (lambda a: a.assign(weight=a["item_id"].eq("for").astype(float)), {"affirm": "Agree"}, "no item 'against', or no valid"),
+        (lambda a: a.assign(persona_id=a["persona_id"].where(a.index != 3)), {"affirm": "Agree"}, "row 3 has no persona_id"),
+        (lambda a: a.drop(columns="option"), {"affirm": "Agree"}, "missing column option; or give shares"),
+        (lambda a: a.assign(tier=np.where(a["persona_id"] < 9, "meta", "descriptive")), {"affirm": "Agree"}, "several values of tier"),
+        (lambda a: a.assign(weight=-1), {"affirm": "Agree"}, "weight must be a number"),
+    ],
+)
+def test_answers_that_cannot_show_acquiescence_are_named(change, given, message):
+    with pytest.raises((ValueError, TableError), match=message):
+        acquiescence(change(pair_answers(1, 40)), {"for": "against"}, **given)
+
+
 # ensembles --------------------------------------------------------------------------------------------------------------------------
 
 
@@ -596,8 +705,26 @@ def test_intervals_of_states_know_the_swing():
     assert np.allclose(module._swings(2020), np.diff(special.logit([0.50270, 0.48759, 0.53689, 0.51964, 0.51113, 0.52268])), atol=2e-4)
     assert len(module._swings(2016)) == 4  # nothing of the target
     rng = np.random.default_rng(1)
-    held = [abs(rng.normal()) <= module._swing(rng.normal(size=5), 0.95) for _ in range(4000)]
+    held = [abs(rng.normal()) <= module._added([module._swing(rng.normal(size=5))], 0.95) for _ in range(4000)]
     assert abs(np.mean(held) - 0.95) < 3 * (0.05 * 0.95 / 4000) ** 0.5
+
+
+def test_errors_of_few_and_of_many_are_added():
+    "A swing known from five, states' parts known well: the sum is held in 95 of 100, by no wider intervals than the root of squares."
+    from persona_kit import election_correction as module
+
+    rng = np.random.default_rng(2)
+    for other in (0.05, 0.5, 1.0, 3.0):
+        held, width, squares = [], [], []
+        for _ in range(4000):
+            swing = module._swing(rng.normal(size=5))
+            reach = module._added([swing, (other, 1e9)], 0.95)
+            held.append(abs(rng.normal() + rng.normal(0, other)) <= reach)
+            width.append(reach)
+            squares.append(np.hypot(module._added([swing], 0.95), 1.96 * other))
+        assert abs(np.mean(held) - 0.95) < 0.005 + 3 * (0.05 * 0.95 / 4000) ** 0.5, other
+        assert np.mean(width) <= np.mean(squares) + 1e-9
+    assert module._added([(np.zeros(3), 5.0), (np.ones(3), 1e9)], 0.95) == pytest.approx(1.959964)
 
 
 def test_the_rehearsal_says_how_much_of_the_last_swing_a_method_misses():
@@ -612,9 +739,9 @@ def test_the_rehearsal_says_how_much_of_the_last_swing_a_method_misses():
         known = module._Known(x, x, noise, y, y[0] - 0.1, 0.9)
         reach[name] = module._reach(known, "shift", changes, 0.95).mean()
         first = known._replace(x=x[:2], tilted=x[:2], noise=noise[:2], y=y[:1])
-        assert module._reach(first, "shift", changes[:-1], 0.95).min() >= module._swing(changes[:-1], 0.95)
-    assert module._swing(np.r_[changes[:-1], 0], 0.95) <= reach["shows"] < 0.5 * reach["stale"]
-    assert reach["stale"] >= module._swing(changes, 0.95) * 0.98
+        assert module._reach(first, "shift", changes[:-1], 0.95).min() >= module._added([module._swing(changes[:-1])], 0.95)
+    assert module._added([module._swing(np.r_[changes[:-1], 0])], 0.95) <= reach["shows"] < 0.5 * reach["stale"]
+    assert reach["stale"] >= module._added([module._swing(changes)], 0.95) * 0.98
 
 
 def test_who_is_drawn_is_not_scored():
@@ -752,7 +879,7 @@ def test_states_that_weigh_nothing_are_named():
 
 def test_few_answers_to_a_pair_are_warned_of():
     shares = pd.DataFrame({"item_id": ["a", "b"], "share": [0.6, 0.3], "n": [12, 400]})
-    with pytest.warns(UserWarning, match="1 of 2 items rest on fewer than 25 answers, such as 'a' on 12"):
+    with pytest.warns(UserWarning, match="1 of 1 pairs rest on fewer than 25 answers, such as 'a' on 12"):
         acquiescence(shares, {"a": "b"})
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -80,18 +80,15 @@ def test_the_shipped_table_has_every_family_both_ways(script, table):
 
 
 WIDER = {  # above 97 %, and why: what an interval allows for cannot be told from what was known
-    ("elections: shrinkage", "1 known"): "no rehearsal: the whole swing is allowed for, which these personas partly show",
     ("mrp, humans, simulation as predictor", "200 humans"): "four people a state do not tell whether states differ beyond the predictor",
-    ("elections: state_shift", "2 known"): "the rehearsal learned from one election, the target's estimate from two",
 }
 
 
 def test_intervals_of_the_shipped_table_hold(table):
-    "Between 93 and 97 % within three Monte Carlo errors; outside only where it is said why."
+    "Between 93 and 97 %; outside only where it is said why."
     drawn = table[table["through"] == "sample_answers"]
-    slack = 3 * np.maximum(drawn["coverage_error"], np.sqrt(0.05 * 0.95 / drawn["intervals"]))
     broken = drawn["method"].eq("mrp, simulated answers") & drawn["dial"].ne("acquiescence 0")  # all states lean alike, which no model sees
-    low, high = drawn["coverage"] < 0.93 - slack, drawn["coverage"] > 0.97 + slack
+    low, high = drawn["coverage"] < 0.93, drawn["coverage"] > 0.97
     about = ["method", "dial", "size", "coverage", "coverage_error"]
     assert not (low & ~broken).any(), drawn.loc[low & ~broken, about]
     assert (drawn.loc[broken, "coverage"] < 0.9).all()
@@ -106,5 +103,5 @@ def test_intervals_of_the_shipped_table_hold(table):
 def test_the_shipped_table_rests_on_enough_studies(table):
     drawn = table[table["through"] == "sample_answers"]
     assert (drawn.loc[drawn["family"] == "elections", "runs"] >= 200).all()
-    assert (drawn.loc[drawn["family"].isin(["maps", "mrp", "rectify"]), "runs"] >= 100).all()
-    assert (drawn.loc[drawn["family"].isin(["weights", "positions"]), "runs"] >= 1000).all()
+    assert (drawn.loc[drawn["family"].isin(["maps", "mrp"]), "runs"] >= 100).all()
+    assert (drawn.loc[drawn["family"].isin(["weights", "rectify", "wordings", "positions"]), "runs"] >= 1000).all()
