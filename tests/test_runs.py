@@ -421,7 +421,7 @@ def test_kill_9_leaves_the_truth_and_no_orphan(tmp_path):
 def test_ctrl_c_stops_the_notebook_and_says_where_it_is(tmp_path):
     process, folder = started(tmp_path, notebook(tmp_path / "slow.ipynb", SLOW))
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 130 and str(folder) in err and "Traceback" not in err, err
     assert manifest(folder)["status"] == "failed" and manifest(folder)["error"]["ename"] == "KeyboardInterrupt"
 
