@@ -701,7 +701,8 @@ def acquiescence(answers: pd.DataFrame, pairs: Mapping[str, str], *, affirm: str
     """
     _check_ci(ci)
     if affirm is not None or "share" not in answers:
-        sides = [_paired(_affirmations(answers, pairs, affirm, items, weight), *pair) for pair in pairs.items()]
+        rows = _affirmations(answers, pairs, affirm, items, weight)
+        sides = [_paired(rows, *pair) for pair in pairs.items()]
         _warn_if_alike(sides, pairs)
     else:
         used = _checked_pairs(answers, pairs)
