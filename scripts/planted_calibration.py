@@ -12,7 +12,8 @@ and size:
 
 - planted, before, after: means of the truth, of the uncorrected and of the corrected estimates;
 - rmse_before, rmse_after, rmse_people: root mean squared errors in points; of the human answers alone, where there are any;
-- coverage: share of the intervals that hold the truth, with its Monte Carlo error (over studies); width: their mean width in points.
+- coverage: share of the intervals that hold the truth, with its Monte Carlo error (over studies); width: their mean width in points;
+- warned: share of the studies in which mrp warned that people are too few.
 """
 
 import argparse
@@ -73,6 +74,7 @@ class Row(NamedTuple):
     low: np.ndarray
     high: np.ndarray
     people: np.ndarray | None = None
+    warned: float = np.nan
 
 
 # the respondents --------------------------------------------------------------------------------------------------------------------------
@@ -138,10 +140,11 @@ def studies(runs: int, seed: int, name: str) -> Iterator[tuple[int, np.random.Ge
 
 
 def rows_of(found: dict) -> Iterator[Row]:
-    "From lists of tuples (truth, before, after, low, high, people) per method, dial and size."
+    "From lists of tuples (truth, before, after, low, high, people, warned) per method, dial and size."
     for key, studies_ in found.items():
         parts = [np.array(p, dtype=float).reshape(len(studies_), -1) for p in zip(*studies_, strict=True)]
-        yield Row(*key, *parts[:5], parts[5] if len(parts) > 5 and np.isfinite(parts[5]).any() else None)
+        people = parts[5] if len(parts) > 5 and np.isfinite(parts[5]).any() else None
+        yield Row(*key, *parts[:5], people, float(parts[6].mean()) if len(parts) > 6 else np.nan)
 
 
 # the families -----------------------------------------------------------------------------------------------------------------------------
@@ -190,28 +193,39 @@ def state_truth(**dials: float) -> np.ndarray:
     return pd.Series(chances("trust", **dials)[:, 0]).groupby(population()["state"].to_numpy()).mean().to_numpy()
 
 
+HUMANS = (200, 300, 500, 1000, 2000)
+
+
 def multilevel(runs: int, seed: int) -> Iterator[Row]:
-    "Simulated answers of ten people in each state; then few human answers, with the simulated share of each state as predictor."
+    """Simulated answers of ten people in each state, as an estimate of the people and of what the model would say of everybody; then few
+    human answers, with the simulated share of each state as predictor."""
     found: dict = {}
     truth, logit = state_truth(), lambda share: special.logit(np.clip(share, 0.02, 0.98))
     for dial in (0.0, 0.7):
+        own_truth = state_truth(acquiescence=dial) if dial else truth
         for number, _ in studies(max(runs // 10, 1), seed, f"mrp {dial}"):
             people = population().groupby("state").sample(10, random_state=number % 2**31).reset_index(drop=True)
             answers = draw(respondent(acquiescence=dial), people, SURVEY["trust"], number)
             row = mrp(answers, None, population(), ["state", "party"], "Agree", n_draws=500, seed=number)
-            part = (truth, *row[["uncorrected", "corrected", "low", "high"]].to_numpy().T)
-            found.setdefault(("mrp, simulated answers", f"acquiescence {dial:g}", "10 personas per state"), []).append(part)
-    for n, own in ((200, True), (500, True), (1000, True), (200, False), (500, False), (1000, False)):
+            part = row[["uncorrected", "corrected", "low", "high"]].to_numpy().T
+            key = f"acquiescence {dial:g}", "10 personas per state"
+            found.setdefault(("mrp, simulated answers", *key), []).append((truth, *part))
+            if dial:
+                found.setdefault(("mrp, simulated answers, of the model", *key), []).append((own_truth, *part))
+    for n, own in ((n, own) for own in (True, False) for n in HUMANS):
         for number, rng in studies(max(runs // 10, 1), seed, f"humans {n} {own}"):
             simulated = draw(respondent(own, acquiescence=0.7), population(), SURVEY["trust"], number)
             shares = simulated["option"].eq("Agree").groupby(simulated["state"].to_numpy()).mean().rename_axis("state")
             human = draw(respondent(), sample(rng, n), SURVEY["trust"], number + 1)
             with_model = {"predictors": {"simulated": logit(shares)}, "n_draws": 500, "seed": number}
-            row = mrp(human, None, population(), ["state", "party"], "Agree", **with_model)
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
+                row = mrp(human, None, population(), ["state", "party"], "Agree", **with_model)
             alone = row["uncorrected"].fillna(human["option"].eq("Agree").mean())
             part = (truth, shares.reindex(row["state"]).to_numpy(), *row[["corrected", "low", "high"]].to_numpy().T, alone.to_numpy())
             dial = "acquiescence 0.7" + ("" if own else ", states exact")
-            found.setdefault(("mrp, humans, simulation as predictor", dial, f"{n} humans"), []).append(part)
+            warned = any("too few to tell" in str(w.message) for w in told)
+            found.setdefault(("mrp, humans, simulation as predictor", dial, f"{n} humans"), []).append((*part, np.full(len(truth), warned)))
     return rows_of(found)
 
 
@@ -416,6 +430,7 @@ def summary(family: str, row: Row) -> dict:
         "coverage": held.mean(),
         "coverage_error": error,
         "width": 100 * (row.high - row.low).mean(),
+        "warned": row.warned,
         "runs": len(held),
         "intervals": held.size * row.truth.shape[1],
         "through": "endpoint" if through_endpoint else "sample_answers",

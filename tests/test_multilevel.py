@@ -1,5 +1,7 @@
 """Multilevel regression and post-stratification: closer to planted truth than the answers alone, and its intervals."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -112,6 +114,16 @@ def test_too_few_answers_are_refused():
     answers, known, population, _ = planted(1)
     with pytest.raises(ValueError, match="20 answers are too few for a multilevel model; at least 30"):
         mrp(answers.head(20), None, population, ["region", "age"], "yes", within="region")
+
+
+def test_few_answers_per_group_are_warned_of():
+    "With the number; not if the same people are in fewer groups."
+    answers, _, population, _ = planted(1, n=7)
+    with pytest.warns(UserWarning, match="357 answers in 51 categories of region are 7.0 each.*fewer than 8 each.*Ask 408 people"):
+        mrp(answers, None, population, ["region", "age"], "yes", within="region", n_draws=20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        mrp(answers, None, population, ["region", "age"], "yes", within="age", n_draws=20)
 
 
 def test_answers_of_one_kind_only():
