@@ -409,7 +409,7 @@ def _check_weight(answers: pd.DataFrame, weight: str | None) -> np.ndarray:
     values = pd.to_numeric(answers[weight], errors="coerce").to_numpy(float)
     if not (np.isfinite(values) & (values >= 0)).all():
         row = int(np.argmax(~(np.isfinite(values) & (values >= 0))))
-        raise ValueError(f"answers: {weight} must be a number ≥ 0; row {row} has {answers[weight].iloc[row]!r}")
+        raise ValueError(f"answers: {weight} must be a number ≥ 0; row {row} has {answers[weight].iloc[[row]].tolist()[0]!r}")
     return values
 
 # %% ../nbs/07_alignment.ipynb #45878a36

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import special, stats
 
+from .alignment import _check_weight
 from .calibration import _Post, _cells, _collapsed, _find, _listed, _wilson
 from .correction import _simplex, conformal_radius, hold_out
 from .elections import _Ballots, _RUN, YEARS, _centred, _check_draws, _check_year, _count, results
@@ -271,11 +272,11 @@ def _states_frame(key: dict, target: int, states: list[str], ends: list[np.ndarr
     return frame.assign(verdict=_words(*error.values()))
 
 # %% ../nbs/10e_election_correction.ipynb #f4373282
-def _words(before: float, after: float, previous: float, past: float) -> str:
-    "The verdict on mean absolute errors in points."
-    words = ["worse than no correction"] * (after > before + 1e-9) + ["worse than the previous election"] * (after > previous + 1e-9)
-    words += ["no better than the past results alone"] * (after > past - 0.01)
-    return " and ".join(words) or "better"
+def _words(before: float, after: float, previous: float, past: float, gain_low: float = np.inf) -> str:
+    "The verdict on mean absolute errors in points, and on the lower end of what the correction gains."
+    words = ["worse than no correction"] * (after > before + 1e-9) + ["no better than no correction"] * (abs(after - before) <= 1e-9)
+    words += ["worse than the previous election"] * (after > previous + 1e-9) + ["no better than the past results alone"] * (after > past - 0.01)
+    return " and ".join(words) or ("better" if gain_low > 0 else "better, but no more than the draw of people explains")
 
 # %% ../nbs/10e_election_correction.ipynb #4f7b813b
 def tilt(answers: pd.DataFrame, personas: pd.DataFrame, last_year: int, *, truth_last: pd.Series | None = None, level: str = "state",
@@ -347,7 +348,8 @@ def tilt(answers: pd.DataFrame, personas: pd.DataFrame, last_year: int, *, truth
 def _tilted(votes: np.ndarray, side: np.ndarray, target: float, bounds: tuple[float, float], name: str) -> tuple[np.ndarray, dict]:
     "Factors of one state's persons, by bisection on λ; their total weight stays."
     if not 0 < target < 1:
-        raise ValueError(f"truth_last: the share of {name!r} must lie between 0 and 1, got {target}")
+        found = "and there is none; give one, or leave the state's people out" if np.isnan(target) else f"got {target}"
+        raise ValueError(f"truth_last: the share of {name!r} must lie between 0 and 1, {found}")
     cast = votes > 0
     v, w = side[cast], votes[cast]
     size = lambda x: float(x.sum() ** 2 / (x**2).sum()) if x.any() else 0.0
@@ -484,7 +486,7 @@ def _modelled(ballots: _Ballots, column: int, strata: _Strata, t: int, year: int
     side = ballots.democratic[cast, column] / ballots.votes[cast, column]
     known = pd.Series(special.logit(_known([year], sorted(cells["state"].astype(str).unique()), "previous")[0]),
                       index=pd.Index(sorted(cells["state"].astype(str).unique()), name="state"))
-    model = _design(cells, strata.by, {"previous": known}, place[cast], side)
+    model = _design(cells, strata.by, {"previous": known}, place[cast], side, ballots.votes[cast, column])
     shares, weight = _posterior(model, n_draws, seed), cells["weight"].to_numpy(float)
     state = cells["state"].astype(str).to_numpy()
     draws = np.column_stack([shares[:, state == s] @ weight[state == s] / weight[state == s].sum() for s in (ballots.states[i] for i in seen)])
@@ -621,7 +623,8 @@ def _scored(key: dict, years: Sequence[int], method: str, estimate: _Estimate, p
     low, high = min(low, float(after[0])), max(high, float(after[0]))
     return key | {"year": year, "method": method, "before": float(before[0]), "after": float(after[0]), "after_low": low, "after_high": high,
                   "previous": base, "past": past, "gain": float(gain[0]), "gain_low": float(ends[0]), "gain_high": float(ends[1]),
-                  **_held(estimate, real, ci), "n_states": len(states), "verdict": _words(float(before[0]), float(after[0]), base, past)}
+                  **_held(estimate, real, ci), "n_states": len(states),
+                  "verdict": _words(np.inf if method == "none" else float(before[0]), float(after[0]), base, past, np.inf if method == "none" else ends[0])}
 
 # %% ../nbs/10e_election_correction.ipynb #ec0e0015
 def _held(estimate: _Estimate, real: np.ndarray, ci: float) -> dict[str, float]:
@@ -670,7 +673,8 @@ def human_sample_table(answers: pd.DataFrame, human: pd.DataFrame, by: str, opti
     UserWarning
         If groups of one side are not on the other, with how many respondents are left out.
     """
-    human, answers = _both_sides(human, answers, by, option)
+    human, answers = _both_sides(human, answers, by, option, weight)
+    _check_baseline(baseline)
     if n_humans < 30 or n_samples < 2:
         raise ValueError(f"n_humans: {n_humans} people are too few to correct groups with; at least 30 are needed, and two samples of them")
     found = _from_personas(answers, human, by, option, weight, n_samples, ci, seed)
@@ -683,16 +687,30 @@ def human_sample_table(answers: pd.DataFrame, human: pd.DataFrame, by: str, opti
     return _human_frame(found, human[human["option"] == option].set_index(by), baseline, ci)
 
 # %% ../nbs/10e_election_correction.ipynb #ec0h0003
-def _both_sides(human: pd.DataFrame, answers: pd.DataFrame, by: str, option: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    "Rows of the groups that both have."
-    absent = [c for c in (by, "item_id", "option", "status") if c not in answers] + [f"human {by}"] * (by not in human)
+def _check_baseline(baseline: "pd.Series | float | None") -> None:
+    known = pd.Series([np.nan] if baseline is None else baseline, dtype=float).dropna()
+    bad = known[~known.between(0, 1)]
+    if len(bad):
+        where = f" of {bad.index[0]!r}" if isinstance(baseline, pd.Series) else ""
+        raise ValueError(f"baseline{where} is {bad.iloc[0]:g}; shares lie between 0 and 1 (percent: divide by 100)")
+
+
+def _both_sides(human: pd.DataFrame, answers: pd.DataFrame, by: str, option: str, weight: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    "Rows of the groups that both have; the answers with checked weights."
+    absent = [c for c in (by, "item_id", "option", "status") if c not in answers] + [f"human {c}" for c in (by, "option", "share", "n") if c not in human]
     if absent:
         raise TableError(f"missing column {', '.join(absent)}")
+    answers = answers.assign(**{weight: _check_weight(answers, weight)})
     if answers["item_id"].nunique() != 1:
         raise ValueError(f"answers hold {answers['item_id'].nunique()} items; select one")
     if option not in set(human["option"]):
         raise ValueError(f"option {option!r} is none of the human ones: {', '.join(map(str, human['option'].unique()))}")
     answers = answers[answers["status"].eq("ok")].assign(**{by: lambda f: f[by].astype(str)})
+    total = answers.groupby(by)[weight].agg(["sum", "size"])
+    empty = total[total["sum"] == 0]
+    if len(empty):
+        raise ValueError(f"answers: all {empty['size'].iloc[0]} answers of {by} {empty.index[0]!r} have {weight} 0; leave the group out of answers, or weight "
+                         "somebody in it")
     human = human.assign(**{by: human[by].astype(str)})
     mine, theirs = human[by].isin(answers[by]), answers[by].isin(human[by])
     if not mine.any():
@@ -705,7 +723,7 @@ def _both_sides(human: pd.DataFrame, answers: pd.DataFrame, by: str, option: str
 
 
 def _group_means(answers: pd.DataFrame, by: str, option: str, weight: str) -> pd.Series:
-    w = answers[weight].astype(float) if weight in answers else pd.Series(1.0, index=answers.index)
+    w = answers[weight]
     return (w * answers["option"].eq(option)).groupby(answers[by]).sum() / w.groupby(answers[by]).sum()
 
 # %% ../nbs/10e_election_correction.ipynb #ec0h0004
@@ -758,11 +776,11 @@ def _alone(y: np.ndarray, place: np.ndarray, size: int, ci: float) -> _Guess:
     return _Guess(groups, np.array(wilson(y.sum(), len(y))), (float(np.median(n)), float(len(y))))
 
 # %% ../nbs/10e_election_correction.ipynb #ec0h0006
-def _draws(rows: pd.DataFrame, truth: pd.DataFrame, by: str, option: str, predictors: dict, seed: int) -> np.ndarray:
+def _draws(rows: pd.DataFrame, truth: pd.DataFrame, by: str, option: str, predictors: dict, seed: int, weight: str | None = None) -> np.ndarray:
     "Posterior draws of the groups' shares by MRP, draws × groups."
     cells = truth.index.rename(by).to_frame(index=False)
     y, place = rows["option"].eq(option).to_numpy(float), truth.index.get_indexer(pd.Index(rows[by]))
-    return _posterior(_design(cells, [by], predictors, place, y), 400, seed)
+    return _posterior(_design(cells, [by], predictors, place, y, _check_weight(rows, weight)), 400, seed)
 
 
 def _multilevel(draws: np.ndarray, part: np.ndarray, ci: float) -> _Guess:
@@ -782,13 +800,12 @@ def _from_personas(answers: pd.DataFrame, human: pd.DataFrame, by: str, option: 
     for k in range(n_samples + 1):
         drawn = answers if k == 0 else answers.groupby(by, sort=False).sample(frac=1, replace=True, random_state=rng)
         groups = _group_means(drawn, by, option, weight).reindex(truth.index).to_numpy(float)
-        w = drawn[weight].astype(float) if weight in drawn else pd.Series(1.0, index=drawn.index)
-        plain = float(np.average(drawn["option"].eq(option), weights=w))
+        plain = float(np.average(drawn["option"].eq(option), weights=drawn[weight]))
         first = _with_sampling(answers, truth, by, weight, groups, plain, ci) if k == 0 else {}
         found.setdefault("none", []).append(_errors(first.get("none", bare(groups, plain)), truth))
         found.setdefault("poststratified", []).append(_errors(first.get("poststratified", bare(None, part @ groups)), truth))
     if 0 < answers["option"].eq(option).sum() < len(answers) and len(answers) >= 30:
-        draws = _draws(answers, truth, by, option, {}, seed)
+        draws = _draws(answers, truth, by, option, {}, seed, weight)
         found["mrp"] = [_errors(g, truth) for g in (_multilevel(draws, part, ci), *(bare(d, part @ d) for d in draws[:n_samples]))]
     return found
 
@@ -801,7 +818,7 @@ def _pointwise(share: "np.ndarray | float") -> np.ndarray:
 # %% ../nbs/10e_election_correction.ipynb #ec0h0011
 def _with_sampling(answers: pd.DataFrame, truth: pd.DataFrame, by: str, weight: str, groups: np.ndarray, plain: float, ci: float) -> dict[str, _Guess]:
     "Uncorrected and post-stratified shares with Wilson's intervals from the draw of personas (Kish's effective number of answers)."
-    w = answers[weight].astype(float) if weight in answers else pd.Series(1.0, index=answers.index)
+    w = answers[weight]
     kish = (w.groupby(answers[by]).sum() ** 2 / (w**2).groupby(answers[by]).sum()).reindex(truth.index).to_numpy(float)
     part, smooth = (truth["n"] / truth["n"].sum()).to_numpy(float), (groups * kish + 0.5) / (kish + 1)  # a group of one kind has a variance too
     overall = float(w.sum() ** 2 / (w**2).sum())
@@ -825,7 +842,8 @@ def _human_frame(found: dict[str, list], truth: pd.DataFrame, baseline: "pd.Seri
         before, people = of["none"][0, 0], of["people"][:, 0].mean()
         for method, e in of.items():
             after, low, high = _spread(e[:, 0], method in ("none", "poststratified", "mrp"), ci)
-            words = ["worse than no correction"] * bool(after > before + 1e-9) + ["worse than the baseline"] * bool(after > base[level] + 1e-9)
+            words = ["worse than no correction"] * bool(after > before + 1e-9)
+            words += ["no better than no correction"] * bool(method != "none" and abs(after - before) <= 1e-9) + ["worse than the baseline"] * bool(after > base[level] + 1e-9)
             words += ["no better than the people alone"] * bool(method != "people" and after >= people)
             held, n_eff = (np.nan if np.isnan(v).all() else float(f(v)) for f, v in ((np.nanmean, e[:, 1]), (np.nanmedian, e[:, 2])))
             verdict = (" and ".join(words) or ("not corrected" if method == "none" else "better")) + (f"; intervals hold {held:.0%}" if held < ci - 0.05 else "")

@@ -14,18 +14,19 @@ import numpy as np
 import pandas as pd
 from scipy import linalg, optimize, special, stats
 
-from .alignment import _check_ci
+from .alignment import _check_ci, _check_weight
 from .calibration import _cells, _listed, _with_columns
 from .population import Population
 from .tables import _describes
 
 # %% ../nbs/10d_multilevel.ipynb #f4c7437b
 class _Model(NamedTuple):
-    "Effects in each cell (the fixed ones first), attribute of each effect (−1: fixed), and the cell of each answer."
+    "Effects in each cell (the fixed ones first), attribute of each effect (−1: fixed), and the cell and weight of each answer."
     design: np.ndarray
     ident: np.ndarray
     cell: np.ndarray
     y: np.ndarray
+    weight: np.ndarray
 
 # %% ../nbs/10d_multilevel.ipynb #mr0d0001
 class _Mode(NamedTuple):
@@ -44,15 +45,19 @@ class _Counts(NamedTuple):
 
 
 def _counted(model: _Model) -> _Counts:
-    n = np.bincount(model.cell, minlength=len(model.design))
-    asked = n > 0
-    return _Counts(model.design[asked], n[asked].astype(float), np.bincount(model.cell, model.y, len(n))[asked], model.ident)
+    "Answers of a cell count as Kish's effective number of them, of which the weighted share is 1 (Ghitza and Gelman 2013)."
+    total, square, y = (np.bincount(model.cell, v, len(model.design)) for v in (model.weight, model.weight**2, model.weight * model.y))
+    asked = total > 0
+    n = total[asked] ** 2 / square[asked]
+    return _Counts(model.design[asked], n, y[asked] / total[asked] * n, model.ident)
 
 # %% ../nbs/10d_multilevel.ipynb #2a26327f
 def _fixed(cells: pd.DataFrame, by: list[str], predictors: Mapping[str, pd.Series]) -> np.ndarray:
     "Intercept and standardised predictors of each cell."
     columns = [np.ones(len(cells))]
     for name, values in predictors.items():
+        if not isinstance(values, pd.Series):
+            raise ValueError(f"predictor {name!r} is a {type(values).__name__}; give a Series whose index has the categories, pd.Series({{category: number}})")
         column = str(values.index.name) if values.index.name in by else by[0]
         if values.index.has_duplicates:
             raise ValueError(f"predictor {name!r}: {values.index[values.index.duplicated()][0]!r} stands twice; give one number per {column}")
@@ -63,20 +68,24 @@ def _fixed(cells: pd.DataFrame, by: list[str], predictors: Mapping[str, pd.Serie
     return np.column_stack(columns)
 
 # %% ../nbs/10d_multilevel.ipynb #mr0d0002
-def _design(cells: pd.DataFrame, by: list[str], predictors: Mapping[str, pd.Series], place: np.ndarray, y: np.ndarray) -> _Model:
-    "From the cell of each answer (−1 for none) and 1 or 0."
+def _design(cells: pd.DataFrame, by: list[str], predictors: Mapping[str, pd.Series], place: np.ndarray, y: np.ndarray, weight: np.ndarray) -> _Model:
+    "From the cell of each answer (−1 for none), 1 or 0, and its weight."
     blocks = [_fixed(cells, by, predictors)]
     ident = [-1] * blocks[0].shape[1]
     for i, attribute in enumerate(by):
         codes, levels = pd.factorize(cells[attribute].astype(str))
         blocks.append(np.eye(len(levels))[codes])
         ident += [i] * len(levels)
-    return _Model(np.hstack(blocks), np.array(ident), place[place >= 0], y[place >= 0])
+    used = (place >= 0) & (weight > 0)
+    return _Model(np.hstack(blocks), np.array(ident), place[used], y[used], weight[used])
 
-
+# %% ../nbs/10d_multilevel.ipynb #mr0d0007
 def _place(cells: pd.DataFrame, answers: pd.DataFrame, by: list[str]) -> np.ndarray:
     "The cell of each answer."
     place = pd.MultiIndex.from_frame(cells[by].astype(str)).get_indexer(pd.MultiIndex.from_frame(answers[by].astype(str)))
+    if len(place) and (place < 0).all():
+        raise ValueError(f"none of the {len(place)} answers is in a cell of the population: they have {', '.join(map(repr, answers[by].astype(str).iloc[0]))}, "
+                         f"it has {', '.join(map(repr, cells[by].astype(str).iloc[0]))} ({' × '.join(by)}); give both the same labels")
     if (place < 0).any():
         warnings.warn(f"{int((place < 0).sum())} of {len(place)} answers are in no cell of the population, such as "
                       f"{', '.join(map(str, answers[by].iloc[int(np.argmax(place < 0))]))}; they do not count", stacklevel=3)
@@ -85,8 +94,8 @@ def _place(cells: pd.DataFrame, answers: pd.DataFrame, by: list[str]) -> np.ndar
 # %% ../nbs/10d_multilevel.ipynb #0ba424fe
 @_describes
 def mrp(answers: pd.DataFrame, personas: pd.DataFrame | None, population: "Population | pd.DataFrame", by: str | Sequence[str], option: str, *,
-        item_id: str | None = None, within: str = "state", predictors: Mapping[str, pd.Series] | None = None, ci: float = 0.95, n_draws: int = 1000,
-        seed: int = 0) -> pd.DataFrame:
+        item_id: str | None = None, within: str = "state", predictors: Mapping[str, pd.Series] | None = None, weight: str = "weight",
+        ci: float = 0.95, n_draws: int = 1000, seed: int = 0) -> pd.DataFrame:
     """Estimate the share of an option in every group by multilevel regression and post-stratification.
 
     Parameters
@@ -107,6 +116,8 @@ def mrp(answers: pd.DataFrame, personas: pd.DataFrame | None, population: "Popul
         Attribute for whose categories estimates are made.
     predictors : mapping of str to Series, optional
         What is known of categories, by category: of `within`, or of the attribute that the index is named for.
+    weight : str
+        Column of weights of the answers or personas; without "weight" they all count the same. They count within cells; the population weights these.
     ci : float
     n_draws, seed : int
         Draws from the posterior.
@@ -115,21 +126,17 @@ def mrp(answers: pd.DataFrame, personas: pd.DataFrame | None, population: "Popul
     -------
     DataFrame
         One row per category of `within`: item_id, option, corrected, low, high, se, n (answers), n_eff (corrected · (1 − corrected) /
-        se²), uncorrected (share of the answers there; missing without any).
+        se²), uncorrected (share of the answers there, as weighted; missing without any).
 
     Raises
     ------
     ValueError
-        If columns or categories are missing, all answers are the same, or fewer than 30 are there.
-
-    Warns
-    -----
-    UserWarning
-        If the categories of `within` that have answers have fewer than 8 each, or answers are in no cell of the population.
+        If columns or categories are missing, all answers are the same, or fewer than 30 are there. Fewer than 8 per category of `within` are warned of.
 
     References
     ----------
     Gelman, A., Little, T. C. (1997). Poststratification into many categories using hierarchical logistic regression. Survey Methodology 23.
+    Ghitza, Y., Gelman, A. (2013). Deep interactions with MRP. American Journal of Political Science 57, 762-776, for the weights.
     Park, D. K., Gelman, A., Bafumi, J. (2004). Bayesian multilevel estimation with poststratification. Political Analysis 12, 375-385.
     Rue, H., Martino, S., Chopin, N. (2009). Approximate Bayesian inference for latent Gaussian models. JRSS B 71, 319-392, for the averaging.
     Morris, C. N., Lysy, M. (2012). Shrinkage estimation in multilevel normal models. Statistical Science 27, 115-134, for the prior.
@@ -139,32 +146,40 @@ def mrp(answers: pd.DataFrame, personas: pd.DataFrame | None, population: "Popul
     _check_draws(n_draws)
     if within not in by:
         raise ValueError(f"within {within!r} must be among by: {', '.join(by)}")
-    rows = _one_item(_with_columns(answers, personas, by, "weight"), item_id, option)
+    rows = _one_item(_with_columns(answers, personas, by, weight), item_id, option)
     cells = _cells(population, by, "weight")
-    model = _design(cells, by, predictors or {}, _place(cells, rows, by), rows["option"].eq(option).to_numpy(float))
+    model = _design(cells, by, predictors or {}, _place(cells, rows, by), rows["option"].eq(option).to_numpy(float),
+                    _check_weight(rows, weight if weight in rows else None))
     _check_kinds(model.y, option)
     group, names = pd.factorize(cells[within].astype(str), sort=True)
     draws = _posterior(model, n_draws, seed) @ _gather(cells["weight"].to_numpy(float), group, len(names))
-    low, high = np.quantile(draws, [(1 - ci) / 2, (1 + ci) / 2], axis=0)
-    mine = group[model.cell]
-    n = np.bincount(mine, minlength=len(names))
-    _warn_sparse(n[n > 0], within)
-    plain = np.divide(np.bincount(mine, model.y, len(names)), n, out=np.full(len(names), np.nan), where=n > 0)
-    corrected, se = draws.mean(0), draws.std(0)
-    return pd.DataFrame({"item_id": rows["item_id"].iloc[0], within: names, "option": option, "corrected": corrected, "low": low, "high": high, "se": se,
-                         "n": n, "n_eff": corrected * (1 - corrected) / se**2, "uncorrected": plain})
+    about = pd.DataFrame({"item_id": rows["item_id"].iloc[0], within: names, "option": option})
+    return _told(model, draws, group, about, ci)
+
 
 # %% ../nbs/10d_multilevel.ipynb #73a71031
 FEWEST, SPARSE = 30, 8  # answers without which there is no model; answers per group below which they do not tell how much groups differ
+
+
+def _told(model: _Model, draws: np.ndarray, group: np.ndarray, about: pd.DataFrame, ci: float) -> pd.DataFrame:
+    "Estimates of the groups (draws × groups) beside their answers."
+    low, high = np.quantile(draws, [(1 - ci) / 2, (1 + ci) / 2], axis=0)
+    mine = group[model.cell]
+    n, total, yes = (np.bincount(mine, v, len(about)) for v in (np.ones(len(mine)), model.weight, model.weight * model.y))
+    _warn_sparse(n[n > 0].astype(int), str(about.columns[1]))
+    plain = np.divide(yes, total, out=np.full(len(about), np.nan), where=total > 0)
+    corrected, se = draws.mean(0), draws.std(0)
+    return about.assign(corrected=corrected, low=low, high=high, se=se, n=n.astype(int), n_eff=corrected * (1 - corrected) / se**2,
+                                   uncorrected=plain)
 
 
 def _warn_sparse(n: np.ndarray, within: str) -> None:
     if n.mean() < SPARSE:
         warnings.warn(f"{n.sum()} answers in {len(n)} categories of {within} are {n.mean():.1f} each, too few to tell how much these differ: with fewer than "
                       f"{SPARSE} each, intervals rest on the prior, and are too wide if {within} matters little. Ask {SPARSE * len(n)} people, or give "
-                      "fewer categories", stacklevel=3)
+                      "fewer categories", stacklevel=4)
 
-
+# %% ../nbs/10d_multilevel.ipynb #mr0d0006
 def _check_draws(n_draws: int) -> None:
     if isinstance(n_draws, bool) or not isinstance(n_draws, (int, np.integer)) or n_draws < 2:
         raise ValueError(f"n_draws must be a whole number of at least 2, got {n_draws!r}")
@@ -179,6 +194,8 @@ def _one_item(answers: pd.DataFrame, item_id: str | None, option: str) -> pd.Dat
     items = answers["item_id"].unique() if item_id is None else [item_id]
     if len(items) != 1:
         raise ValueError(f"answers hold {len(items)} items; name one in item_id=")
+    if not answers["item_id"].eq(items[0]).any():
+        raise ValueError(f"there is no answer to item {items[0]!r}; there are {', '.join(map(str, answers['item_id'].unique()[:8]))}")
     ok = answers["status"].eq("ok") if "status" in answers else answers["option"].notna()
     rows = answers[answers["item_id"].eq(items[0]) & ok]
     again = rows.duplicated("persona_id") if "persona_id" in rows else pd.Series(False, index=rows.index)

@@ -778,6 +778,49 @@ def test_two_hundred_people_repair_a_lean_and_are_named_as_the_baseline():
         human_sample_table(simulated.assign(race="x"), vote, "race", "Donald Trump")
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"answers": {"weight": ["x"] + [1.0] * 599}}, "weight must be a number ≥ 0; row 0 has 'x'"),
+        ({"answers": {"weight": [1.0] * 5 + [np.nan] * 595}}, "weight must be a number ≥ 0; row 5 has nan"),
+        ({"answers": {"weight": [0.0] * 300 + [1.0] * 300}}, "all 300 answers of education '.*' have weight 0"),
+        ({"weight": "w"}, "no column 'w' for the weights"),
+        ({"baseline": 45}, "baseline is 45; shares lie between 0 and 1"),
+        ({"baseline": pd.Series({"a": 0.4, "b": 40.0})}, "baseline of 'b' is 40"),
+        ({"human": ["n"]}, "missing column human n"),
+    ],
+)
+def test_a_human_sample_table_names_bad_input(change, message):
+    _, vote = load_benchmark("cces_2016_vote", by="education")
+    option = np.tile(["Donald Trump", "Another candidate"], 300)
+    education = np.repeat(vote["education"].unique(), 300)
+    simulated = pd.DataFrame({"item_id": "vote_2016", "education": education, "status": "ok", "option": option})
+    simulated, vote = simulated.assign(**change.pop("answers", {})), vote.drop(columns=change.pop("human", []))
+    with pytest.raises(ValueError, match=message):
+        human_sample_table(simulated, vote, "education", "Donald Trump", n_samples=2, **change)
+
+
+def test_weights_of_personas_count_in_every_row_that_uses_them():
+    _, vote = load_benchmark("cces_2016_vote", by="education")
+    option, education = np.tile(["Donald Trump", "Another candidate"], 300), np.repeat(vote["education"].unique(), 300)
+    simulated = pd.DataFrame({"item_id": "vote_2016", "education": education, "status": "ok", "option": option})
+    simulated["weight"] = np.where(simulated["option"] == "Donald Trump", 9.0, 1.0)
+    table = human_sample_table(simulated, vote, "education", "Donald Trump", n_samples=2).set_index(["level", "method"])
+    for method in ("none", "mrp"):  # nine in ten
+        assert table.loc[("groups", method), "after"] == pytest.approx(
+            100 * (0.9 - vote.query("option == 'Donald Trump'")["share"]).mean(), abs=2
+        )
+
+
+def test_a_verdict_tells_a_gain_from_chance():
+    from persona_kit.election_correction import _words
+
+    assert _words(9, 5, 6, 6, 1.0) == "better" and "no more than the draw of people" in _words(9, 5, 6, 6, -1.0)
+    assert _words(5, 5, 6, 6) == "no better than no correction" and _words(5, 9, 6, 9).startswith(
+        "worse than no correction and worse than the prev"
+    )
+
+
 def test_the_table_needs_no_baseline_and_says_how_often_intervals_hold():
     pytest.importorskip("statsmodels", reason="statsmodels is not installed (extra dev)")
     _, vote = load_benchmark("cces_2016_vote", by="education")

@@ -46,7 +46,9 @@ def model_of(seed):
     answers, known, population, _ = planted(seed)
     cells = _cells(population, ["region", "age"], "weight")
     place = multilevel._place(cells, answers, ["region", "age"])
-    return multilevel._design(cells, ["region", "age"], {"known": known}, place, answers["option"].eq("yes").to_numpy(float))
+    return multilevel._design(
+        cells, ["region", "age"], {"known": known}, place, answers["option"].eq("yes").to_numpy(float), np.ones(len(answers))
+    )
 
 
 def test_the_mode_is_that_of_statsmodels():
@@ -101,6 +103,10 @@ def test_groups_without_answers_get_wide_intervals():
         ({"by": ["region", "sex"]}, "missing column sex"),
         ({"n_draws": 0}, "n_draws must be a whole number"),
         ({"predictors": {"known": pd.Series([1.0, 2.0], index=["g00", "g00"])}}, "'g00' stands twice"),
+        ({"predictors": {"known": {"g00": 1.0}}}, "predictor 'known' is a dict; give a Series"),
+        ({"item_id": "z"}, "no answer to item 'z'; there are q"),
+        ({"weight": "w"}, "answers: no column 'w' for the weights"),
+        ({"weight": "age"}, "age must be a number"),
     ],
 )
 def test_bad_input_is_named(change, message):
@@ -114,6 +120,30 @@ def test_too_few_answers_are_refused():
     answers, known, population, _ = planted(1)
     with pytest.raises(ValueError, match="20 answers are too few for a multilevel model; at least 30"):
         mrp(answers.head(20), None, population, ["region", "age"], "yes", within="region")
+
+
+def test_weights_count_within_cells():
+    "Those that are the same in a cell change nothing; among others, people of one kind count ten times."
+    answers, _, population, _ = planted(2)
+    about = {"population": population, "by": ["region", "age"], "option": "yes", "within": "region", "n_draws": 50}
+    plain = mrp(answers, None, **about)
+    alike = answers.assign(weight=answers["region"].str[1:].astype(float) + answers["age"].eq("old") + 1)
+    same = mrp(alike, None, **about)
+    assert np.allclose(same["corrected"], plain["corrected"], atol=1e-6)
+    heavy = answers.assign(weight=np.where(answers["option"] == "yes", 10.0, 1.0))
+    moved = mrp(heavy, None, **about)
+    share = heavy.assign(y=heavy["option"].eq("yes") * heavy["weight"]).groupby("region")[["y", "weight"]].sum().eval("y / weight")
+    assert np.allclose(moved["uncorrected"], share) and (moved["corrected"] > plain["corrected"]).mean() > 0.9
+    data = multilevel._counted(model_of(2)._replace(weight=heavy["weight"].to_numpy()))
+    assert (data.n <= multilevel._counted(model_of(2)).n + 1e-9).all() and (data.y <= data.n + 1e-9).all()
+    without = mrp(answers.assign(weight=answers["region"].ne("g00").astype(float)), None, **about).set_index("region")
+    assert without.loc["g00", "n"] == 0 and np.isnan(without.loc["g00", "uncorrected"])
+
+
+def test_labels_that_differ_are_named():
+    answers, _, population, _ = planted(1)
+    with pytest.raises(ValueError, match="none of the 510 answers is in a cell of the population: they have 'G00'.*it has 'g00'"):
+        mrp(answers.assign(region=answers["region"].str.upper()), None, population, ["region", "age"], "yes", within="region")
 
 
 def test_few_answers_per_group_are_warned_of():

@@ -82,7 +82,7 @@ def test_the_shipped_table_has_every_family_both_ways(script, table):
 def test_intervals_of_the_shipped_table_hold(table):
     "Between 93 and 97 % wherever the method does not warn; of people whom no model has seen they can't."
     drawn = table[table["through"] == "sample_answers"]
-    broken = drawn["method"].eq("mrp, simulated answers") & drawn["dial"].ne("acquiescence 0")  # all states lean alike, which no answer tells
+    broken = drawn["method"].eq("mrp, simulated answers") & drawn["dial"].ne("acquiescence 0")  # all states lean alike
     claimed = ~broken & ~drawn["warned"].gt(0)
     about = ["method", "dial", "size", "coverage", "coverage_error"]
     assert drawn.loc[claimed, "coverage"].between(0.93, 0.97).all(), drawn.loc[claimed & ~drawn["coverage"].between(0.93, 0.97), about]
