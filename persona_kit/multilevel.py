@@ -117,7 +117,7 @@ def mrp(answers: pd.DataFrame, personas: pd.DataFrame | None, population: "Popul
     predictors : mapping of str to Series, optional
         What is known of categories, by category: of `within`, or of the attribute that the index is named for.
     weight : str
-        Column of weights of the answers or personas; without "weight" they all count the same. They count within cells; the population weights these.
+        Column of weights of the answers or personas; without "weight" they all count the same. They count within cells of `by`, which the population weights.
     ci : float
     n_draws, seed : int
         Draws from the posterior.
