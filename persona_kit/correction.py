@@ -9,12 +9,12 @@ __all__ = ['KINDS', 'conformal_radius', 'Correction', 'fit_correction', 'apply_c
 # %% ../nbs/10c_correction.ipynb #4762ebc4
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, special, stats
+from scipy import optimize, spatial, special, stats
 
 from .alignment import _check_ci, _item_table, _tabulate
 from .tables import TableError, _describes
@@ -56,7 +56,7 @@ def conformal_radius(residuals, ci: float = 0.95) -> float:
         raise ValueError("no residual: an interval needs units with known truth that were not fitted to")
     place = (len(size) + 1) * ci
     if place > len(size) + 1e-9:
-        warnings.warn(f"{len(size)} residuals carry an interval of {len(size) / (len(size) + 1):.0%} at most, not {ci:.0%}; the largest is taken. "
+        warnings.warn(f"{len(size)} residuals carry an interval of {len(size) / (len(size) + 1):.1%} at most, not {100 * ci:g}%; the largest is taken. "
                       f"{int(np.ceil(ci / (1 - ci)))} are needed", stacklevel=2)
     return float(np.interp(place, np.arange(len(size)) + 1, size))
 
@@ -74,6 +74,8 @@ def _rows(frame: pd.DataFrame, by: list[str], kind: str, items: Any, name: str) 
     absent = [c for c in ("item_id", "option", "share", *by) if c not in frame]
     if absent:
         raise TableError(f"{name}: missing column {', '.join(absent)}; a distributions table is expected")
+    if not len(frame):
+        raise ValueError(f"{name}: there is no row")
     keys = ["item_id", *by]
     if frame.duplicated([*keys, "option"]).any():
         first = frame[frame.duplicated([*keys, "option"])].iloc[0]
@@ -86,11 +88,11 @@ def _rows(frame: pd.DataFrame, by: list[str], kind: str, items: Any, name: str) 
 
 # %% ../nbs/10c_correction.ipynb #c0rh0013
 def _units(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    "Items and groups, without the spaces around their names, and their options and shares in one text."
+    "Items and groups, without the spaces around their names, and their options (in lower case) and shares in one text."
     found: dict[tuple, list[str]] = {}
     names = zip(*([str(v).strip() for v in rows[k]] for k in keys), strict=True)
     for name, option, share in zip(names, rows["option"], rows["share"], strict=True):
-        found.setdefault(name, []).append(f"{str(option).strip()}\x1f{share:.10f}")
+        found.setdefault(name, []).append(f"{str(option).strip().casefold()}\x1f{share:.10f}")
     return pd.DataFrame([(*name, "\x1f".join(sorted(pairs))) for name, pairs in found.items()], columns=[*keys, "shares"])
 
 
@@ -141,11 +143,15 @@ class Correction:
     groups : Series
         Particular to each slot and group, already shrunken; empty unless kind is "shrinkage" and by names groups.
     residuals : Series
-        Out of sample, in log-odds, by option (of cutpoints by its place on the scale): each item (or group, of one item) from a fit to the others.
+        Out of sample, in log-odds, by option (of cutpoints by its place on the scale): each unit from a fit to the others.
     trained : frozenset
         Items, groups and their simulated shares that were trained on.
     items : Survey or items table, optional
         Orders of the options, for cutpoints.
+    units : ndarray
+        The unit of each residual: its item, group, or value of `over`. Those of one unit may err together.
+    over : str
+        What the units are.
     """
 
     kind: str
@@ -156,6 +162,8 @@ class Correction:
     residuals: pd.Series
     trained: frozenset
     items: Any = None
+    units: np.ndarray = field(default_factory=lambda: np.array([]))
+    over: str = "item_id"
 
     def to_frame(self) -> pd.DataFrame:
         "Return slope and constant per slot."
@@ -170,7 +178,7 @@ class Correction:
 
 # %% ../nbs/10c_correction.ipynb #5b7eac7d
 def fit_correction(simulated_train: pd.DataFrame, truth_train: pd.DataFrame, kind: str = "shrinkage", *, by: str | Sequence[str] = (),
-                   items=None) -> Correction:
+                   items=None, over: str | None = None) -> Correction:
     """Learn how real shares follow from simulated ones.
 
     Parameters
@@ -182,6 +190,9 @@ def fit_correction(simulated_train: pd.DataFrame, truth_train: pd.DataFrame, kin
         Groups (state) that occur again among what will be corrected.
     items : Survey or items table, optional
         Orders of the options; needed for cutpoints.
+    over : str, optional
+        What is left out for the residuals, hence what may be new where the intervals hold: "item_id", or a column such as topic, of `simulated_train`
+        or of `items`. Without it items, with all their groups; groups if there are fewer than three items.
 
     Returns
     -------
@@ -190,7 +201,12 @@ def fit_correction(simulated_train: pd.DataFrame, truth_train: pd.DataFrame, kin
     Raises
     ------
     ValueError, TableError
-        If the kind is unknown, columns are missing, or fewer than three items or groups are on both sides.
+        If the kind is unknown, columns are missing, fewer than three items or groups are on both sides, or one has a single option there.
+
+    Warns
+    -----
+    UserWarning
+        If items have no truth, or all are of one value of `over`.
 
     References
     ----------
@@ -199,21 +215,66 @@ def fit_correction(simulated_train: pd.DataFrame, truth_train: pd.DataFrame, kin
     if kind not in KINDS:
         raise ValueError(f"unknown kind {kind!r}; one of {', '.join(KINDS)}")
     by = [by] if isinstance(by, str) else list(by)
-    both = _on_both_sides(simulated_train, truth_train, kind, by, items)
-    units = _units(both, ["item_id", *by])
-    if len(units) < 3:
-        raise ValueError(f"{len(units)} items × groups are on both sides; a correction needs at least 3 (are item_id and {by or 'groups'} written the same way?)")
-    fitted = _fit(both, by, kind)
-    left = both["item_id"] if both["item_id"].nunique() >= 3 or not by else both[by].astype(str).agg("|".join, axis=1)
-    residuals = _all_residuals(both, left, by, kind)
-    return Correction(kind, tuple(by), *fitted, residuals, frozenset(units.astype(str).itertuples(index=False, name=None)), items)
+    sides = _sides(simulated_train, truth_train, kind, by, items)
+    _warn_of_truthless(*sides)
+    both = _on_both_sides(sides, by)
+    left = None
+    if over is not None:
+        topic = None if over in both else dict(zip(simulated_train["item_id"], _topics(simulated_train, over, items), strict=True))
+        left = both[over].astype(str) if topic is None else _or_items(both["item_id"].map(topic), both["item_id"])
+        if left.nunique() == 1:
+            warnings.warn(f"{over} is {left.iloc[0]!r} throughout: intervals do not know how another one differs", stacklevel=2)
+    return _learned(both, kind, by, items, left, over)
+
 
 # %% ../nbs/10c_correction.ipynb #8949b216
-def _on_both_sides(simulated: pd.DataFrame, truth: pd.DataFrame, kind: str, by: list[str], items: Any) -> pd.DataFrame:
-    sides = [_rows(f, by, kind, items, n) for f, n in ((simulated, "simulated_train"), (truth, "truth_train"))]
+def _sides(simulated: pd.DataFrame, truth: pd.DataFrame, kind: str, by: list[str], items: Any) -> list[pd.DataFrame]:
+    return [_rows(f, by, kind, items, n) for f, n in ((simulated, "simulated_train"), (truth, "truth_train"))]
+
+
+def _on_both_sides(sides: list[pd.DataFrame], by: list[str]) -> pd.DataFrame:
     return sides[0].merge(sides[1][["item_id", *by, "option", "odds", "share"]], on=["item_id", *by, "option"], suffixes=("", "_real"))
 
 
+def _warn_of_truthless(simulated: pd.DataFrame, truth: pd.DataFrame) -> None:
+    items = simulated["item_id"].drop_duplicates()
+    lost = items[~items.isin(truth["item_id"])]
+    if 0 < len(lost) < len(items):
+        warnings.warn(f"{len(lost)} of {len(items)} items have no truth, such as {lost.iloc[0]!r}: nothing is learned from them", stacklevel=3)
+
+# %% ../nbs/10c_correction.ipynb #c0un0013
+def _topics(simulated: pd.DataFrame, over: str, items: Any) -> pd.Series:
+    "What each row is left out with."
+    if over in simulated:
+        return simulated[over]
+    return simulated["item_id"].map({i: a.get(over) for i, a in _item_table(items).items()} if items is not None else {})
+
+
+def _or_items(topic: pd.Series, items: pd.Series) -> pd.Series:
+    "Topics as text; an item without one is a topic of its own."
+    return topic.astype(str).where(topic.notna(), "\x1f" + items.astype(str))
+
+
+# %% ../nbs/10c_correction.ipynb #c0un0001
+def _learned(both: pd.DataFrame, kind: str, by: list[str], items: Any, left: pd.Series | None, over: str | None) -> Correction:
+    "From log-odds on both sides; left is what each row is left out with."
+    units = _units(both, ["item_id", *by])
+    if len(units) < 3:
+        raise ValueError(f"{len(units)} items × groups are on both sides; a correction needs at least 3 (are item_id and {by or 'groups'} written the same way?)")
+    alone = ~both.duplicated(["item_id", *by], keep=False)
+    if alone.any():
+        row = both[alone].iloc[0]
+        raise ValueError(f"item {row['item_id']!r} has only the option {row['option']!r} on both sides ({int(alone.sum())} such items × groups); a share is "
+                         "learned from all options of its item")
+    if left is None or left.nunique() < 2:
+        of_items = both["item_id"].nunique() >= 3 or not by
+        left, over = (both["item_id"], "item_id") if of_items else (both[by].astype(str).agg("|".join, axis=1), "groups")
+    residuals = _all_residuals(both, left, by, kind)
+    trained = frozenset(units.astype(str).itertuples(index=False, name=None))
+    return Correction(kind, tuple(by), *_fit(both, by, kind), residuals, trained, items, left.to_numpy(), str(over))
+
+
+# %% ../nbs/10c_correction.ipynb #c0un0002
 def _fit(rows: pd.DataFrame, by: list[str], kind: str) -> tuple[pd.Series, pd.Series, pd.Series]:
     "Slopes, constants and group effects."
     rows = rows.dropna(subset=["odds", "odds_real"])
@@ -223,6 +284,7 @@ def _fit(rows: pd.DataFrame, by: list[str], kind: str) -> tuple[pd.Series, pd.Se
     constants = mean_y - slopes * mean_x
     left = y - slot.map(constants) - slot.map(slopes) * x
     return slopes, constants, _group_effects(left, rows, by) if kind == "shrinkage" and by else pd.Series(dtype=float)
+
 
 # %% ../nbs/10c_correction.ipynb #c0rr0003
 def _slopes(dx: pd.Series, dy: pd.Series, slot: pd.Series, kind: str) -> pd.Series:
@@ -304,18 +366,48 @@ def _from_others(both: pd.DataFrame, left: pd.Series, by: list[str], kind: str) 
     return _back(odds, 0.0, _keys(both, by), both.get("place"), kind)[0]
 
 # %% ../nbs/10c_correction.ipynb #c0rr0012
-def _radii(residuals: pd.Series, slots: pd.Series, ci: float) -> np.ndarray:
-    "Half-width of each row, from the residuals of its own option: their rank if they are enough for the level, else by Student's t."
-    known, least, radius = residuals.dropna(), int(np.ceil(ci / (1 - ci) - 1e-9)), {}
-    if len(known) < least:
-        warnings.warn(f"{len(known)} residuals carry an interval of {len(known) / (len(known) + 1):.0%} at most, not {ci:.0%}; normal errors are assumed. "
-                      f"{least} of each option are needed", stacklevel=4)
+def _radii(correction: Correction, slots: pd.Series, ci: float) -> np.ndarray:
+    "Half-width of each row, from the residuals of its own option."
+    values, radius = correction.residuals, {}
+    seen = values.notna().to_numpy()
     for slot in slots.unique():
-        mine = known[known.index == slot].to_numpy()
-        mine = mine if len(mine) else known.to_numpy()
-        short = len(mine) < least
-        radius[slot] = stats.t.ppf((1 + ci) / 2, len(mine)) * np.sqrt(np.mean(mine**2)) if short else conformal_radius(mine, ci)
+        mine = seen & (values.index == slot)
+        mine = mine if len(np.unique(correction.units[mine])) > 1 else seen
+        radius[slot] = _radius(values.abs().to_numpy()[mine], pd.factorize(correction.units[mine])[0], ci)
     return slots.map(radius).to_numpy(float)
+
+# %% ../nbs/10c_correction.ipynb #c0un0007
+def _radius(size: np.ndarray, unit: np.ndarray, ci: float, draws: int = 200) -> float:
+    "The rank of one residual of each unit, on average over draws, if the units are enough for the level; else by Student's t."
+    rows = np.bincount(unit)
+    if len(rows) < _fewest(ci):
+        square = np.bincount(unit, size**2) / rows
+        freedom = max(len(rows) - bool(rows.max(initial=0) > 1), 1)
+        return float(stats.t.ppf((1 + ci) / 2, freedom) * np.sqrt(square.mean())) if len(rows) else np.nan
+    if rows.max() == 1:
+        return conformal_radius(size, ci)
+    first, chance = np.cumsum(rows) - rows, np.random.default_rng(0).random((draws, len(rows)))
+    drawn = np.sort(size[np.lexsort((size, unit))][first + (chance * rows).astype(int)], axis=1).mean(0)
+    return conformal_radius(drawn, ci)  # linear in the ranks: that of the mean of each rank is the mean of the radii
+
+
+def _fewest(ci: float) -> int:
+    "Units without which no rank has the level."
+    return int(np.ceil(ci / (1 - ci) - 1e-9))
+
+# %% ../nbs/10c_correction.ipynb #c0un0008
+def _warn_if_few(correction: Correction, rows: pd.DataFrame, ci: float) -> None:
+    "Of units too few for the level, and of new items where only groups were left out."
+    if correction.over == "groups" and not set(rows["item_id"].astype(str).str.strip()) <= {key[0] for key in correction.trained}:
+        warnings.warn("fewer than three items were trained on: intervals are those of new groups, and do not know how another item differs", stacklevel=4)
+    seen = correction.residuals.notna().to_numpy() & correction.residuals.index.isin(rows["slot"])
+    of = pd.DataFrame({"slot": correction.residuals.index[seen], "unit": correction.units[seen]})
+    n, least = int(of.groupby("slot")["unit"].nunique().min()) if len(of) else 0, _fewest(ci)
+    if n < least:
+        names = {"item_id": "items", "groups": "groups"}.get(correction.over, f"values of {correction.over!r}")
+        warnings.warn(f"{n} {names}: their residuals carry an interval of {n / (n + 1):.1%} at most, not {100 * ci:g}%; normal errors are assumed. {least} {names} "
+                      "are needed", stacklevel=4)
+
 
 # %% ../nbs/10c_correction.ipynb #e4df675f
 def apply_correction(correction: Correction, simulated_new: pd.DataFrame, *, items=None, ci: float = 0.95,
@@ -337,26 +429,38 @@ def apply_correction(correction: Correction, simulated_new: pd.DataFrame, *, ite
     -------
     DataFrame
         In the order of `simulated_new`: item_id, columns of `by`, option, corrected, low, high, n_eff (answers of a simple random sample with as wide
-        an interval), uncorrected.
+        an interval; a million at most), uncorrected.
 
     Raises
     ------
     ValueError
-        If an item was trained on, in this group or another one, whatever spaces are around its name; if rows have the shares of trained ones; or if an
-        option was not trained on. Equal shares are refused if they are those of three or more items × groups, and of most of them.
+        If an item was trained on, in this group or another one, whatever the case of its name and the spaces around it; if rows have the shares of
+        trained ones, or theirs rounded to four decimals; if an option was not trained on, is missing, or has no share. Equal shares are refused if they
+        are those of three or more items × groups, and of most of them.
 
     Warns
     -----
     UserWarning
-        If these are of fewer than 30 people, or fewer are equal that are no counts of up to 2,000 people.
+        If these are of fewer than 30 people, or fewer are equal that are no counts of up to 2,000 people; or if the units whose residuals make the
+        interval are too few for the level.
     """
-    by, kind = list(correction.by), correction.kind
-    rows = _rows(simulated_new, by, kind, items if items is not None else correction.items, "simulated_new")
+    by = list(correction.by)
+    items = items if items is not None else correction.items
+    rows = _rows(simulated_new, by, correction.kind, items, "simulated_new")
+    _check_gaps(simulated_new, "simulated_new")
     _check_overlap(correction, rows, _allowed(allow))
     _check_new(correction, rows)
-    odds, radius = _predicted(rows, (correction.slopes, correction.constants, correction.groups), by), _radii(correction.residuals, rows["slot"], ci)
+    _check_complete(rows, by, {frozenset(key[-1].split("\x1f")[::2]) for key in correction.trained}, items)
+    _warn_if_few(correction, rows, ci)
+    return _corrected(correction, rows, ci)
+
+# %% ../nbs/10c_correction.ipynb #c0un0009
+def _corrected(correction: Correction, rows: pd.DataFrame, ci: float) -> pd.DataFrame:
+    by, kind = list(correction.by), correction.kind
+    odds, radius = _predicted(rows, (correction.slopes, correction.constants, correction.groups), by), _radii(correction, rows["slot"], ci)
     corrected, low, high = _back(odds, radius, _keys(rows, by), rows.get("place"), kind)
     return rows[["item_id", *by, "option"]].assign(corrected=corrected, low=low, high=high, n_eff=_n_eff(corrected, low, high, ci), uncorrected=rows["share"])
+
 
 # %% ../nbs/10c_correction.ipynb #c0rr0005
 def _check_new(correction: Correction, rows: pd.DataFrame) -> None:
@@ -365,25 +469,62 @@ def _check_new(correction: Correction, rows: pd.DataFrame) -> None:
     if odd:
         raise ValueError(f"option or cut {odd[0]!r} was not trained on; there are {', '.join(correction.constants.index[:8])}")
 
+# %% ../nbs/10c_correction.ipynb #c0un0004
+def _check_gaps(frame: pd.DataFrame, name: str) -> None:
+    gaps = frame["share"].isna().to_numpy()
+    if gaps.any():
+        row = frame.iloc[int(np.argmax(gaps))]
+        raise ValueError(f"{name}: row {int(np.argmax(gaps))}, item {row['item_id']!r}, option {row['option']!r}, has no share ({int(gaps.sum())} such rows); the "
+                         "other options would be made to sum to 1 without it: fill it in, or drop the item")
+
+# %% ../nbs/10c_correction.ipynb #c0un0005
+def _check_complete(rows: pd.DataFrame, by: list[str], known: set[frozenset], items: Any) -> None:
+    "Refuse items that lack an option of the items table, or of all other items that have theirs."
+    table = _item_table(items) if items is not None else {}
+    names = rows["option"].astype(str).str.strip()
+    for key, options in names.groupby([rows[c] for c in ("item_id", *by)], observed=True, sort=False):
+        mine, valid = frozenset(o.casefold() for o in options), [str(o) for o in table[key[0]]["options"]] if key[0] in table else []
+        wanted = frozenset(o.strip().casefold() for o in valid)
+        if not mine < wanted:
+            wanted = mine if mine == wanted or mine in known else min((k for k in known if mine < k), key=lambda k: (len(k), sorted(k)), default=mine)
+        if wanted - mine:
+            shown = {o.strip().casefold(): o for o in (*names, *valid)}
+            lost = sorted(wanted - mine)[0]
+            raise ValueError(f"item {' in '.join(map(str, key))} has no option {shown.get(lost, lost)!r}; the options that it has would be made to sum to 1 without it. "
+                             "Give all of them, with share 0 where nobody chose one (distribution does with items=)")
+
+
 # %% ../nbs/10c_correction.ipynb #c0rh0011
 def _check_overlap(correction: Correction, rows: pd.DataFrame, allow: set[str]) -> None:
     "Refuse what was trained on, by name and by content."
     new = list(_units(rows, ["item_id", *correction.by]).itertuples(index=False, name=None))
-    trained = {key[:-1] for key in correction.trained}
-    seen = [key[:-1] for key in new if key[:-1] in trained]
+    trained = {_folded(key[:-1]) for key in correction.trained}
+    seen = [key[:-1] for key in new if _folded(key[:-1]) in trained]
     if seen:
         raise ValueError(f"{' in '.join(seen[0])} was trained on and cannot be corrected: the result would be scored on its own truth "
                          f"({len(seen)} such items × groups); fit without it")
     items = {item for item, *_ in trained}
-    others = [key[:-1] for key in new if key[0] in items]
+    others = [key[:-1] for key in new if key[0].casefold() in items]
     if others and "groups" not in allow:
         raise ValueError(f"{' in '.join(others[0])}: other groups of this item were trained on ({len(others)} such items × groups), and its groups may share their "
                          "truth; fit without the item, or say allow='groups' if the groups have no people in common")
-    shares = [np.array(key[-1].split("\x1f")[1::2], dtype=float) for key in new]
-    _check_copies([key[-1] for key in new], shares, {key[-1] for key in correction.trained}, allow)
+    _check_copies([_numbers(key[-1]) for key in new], [_numbers(key[-1]) for key in correction.trained], allow)
+
+
+def _folded(name: tuple) -> tuple:
+    "The name of a unit, without case and the spaces around it."
+    return tuple(part.strip().casefold() if isinstance(part, str) else part for part in name)
+
+
+def _numbers(text: str) -> tuple[tuple, np.ndarray]:
+    "Options and shares of a unit."
+    return tuple(text.split("\x1f")[::2]), np.array(text.split("\x1f")[1::2], dtype=float)
 
 
 # %% ../nbs/10c_correction.ipynb #c0rh0012
+_ROUNDED = 6e-5  # how far shares of four or five decimals are off
+
+
 def _allowed(allow: str | Sequence[str]) -> set[str]:
     out = {allow} if isinstance(allow, str) else set(allow)
     if out - {"groups", "equal"}:
@@ -391,29 +532,49 @@ def _allowed(allow: str | Sequence[str]) -> set[str]:
     return out
 
 
-def _check_copies(new: Sequence, shares: list[np.ndarray], trained: set, allow: set[str]) -> None:
+def _check_copies(new: list[tuple[tuple, np.ndarray]], trained: list[tuple[tuple, np.ndarray]], allow: set[str]) -> None:
     "Refuse rows that have the numbers of trained ones, under whatever name; those of few people may be equal by chance."
-    people = [_people(v) for row, v in zip(new, shares, strict=True) if row in trained and v.max() < 1 - 1e-9]
+    people = [] if "equal" in allow else _copied(new, trained)
     most = len(people) >= 3 and 2 * len(people) > len(new)
-    if "equal" in allow or not (most or 0 in people):
+    if not (most or np.inf in people):
         return
     text = f"{len(people)} of {len(new)} rows have the same shares as rows that were trained on, under other names"
-    if most and (0 in people or max(people) >= 30):
+    if most and max(people) >= 30:
         raise ValueError(f"{text}: they would be scored on their own truth; fit without them, or say allow='equal' if they are other people or items")
     warnings.warn(f"{text}; of so few people or rows this may be chance. If they are the same ones, the result is scored on its own truth", stacklevel=5)
 
+# %% ../nbs/10c_correction.ipynb #c0un0006
+def _copied(new: list[tuple[tuple, np.ndarray]], trained: list[tuple[tuple, np.ndarray]]) -> list[float]:
+    "Of each row with the numbers of a trained one, if need be rounded, the fewest people who can have them; inf if they are no chance."
+    known: dict[tuple, list] = {}
+    for options, shares in trained:
+        known.setdefault(options, []).append(shares)
+    found: list[float] = []
+    for options in set(known) & {o for o, _ in new}:
+        mine = np.array([v for o, v in new if o == options])
+        off = spatial.KDTree(np.array(known[options])).query(mine, p=np.inf)[0]
+        chance = len(known[options]) * (8 * _ROUNDED) ** max(mine.shape[1] - 1, 1)  # of one row, to be that near to some trained one
+        for shares, away in zip(mine, off, strict=True):
+            if away < 1e-9 and shares.max() < 1 - 1e-9:
+                found.append(_people(shares) or np.inf)
+            elif away <= _ROUNDED and chance < 0.2 and shares.max() < 0.98:
+                people = _people(shares, _ROUNDED) or 2000
+                found.append(np.inf if chance < 1e-3 and people >= 200 else people)
+    return found
 
-def _people(shares: np.ndarray, most: int = 2000) -> int:
-    "The fewest people, unweighted, who can have these shares; 0 if there must be more."
-    people = np.arange(1, most + 1)[:, None] * shares
-    fits = (np.abs(people - np.round(people)) < 1e-6).all(1)
+
+def _people(shares: np.ndarray, off: float = 0, most: int = 2000) -> float:
+    "The fewest people, unweighted, who can have shares as near as that to these; 0 if there must be more."
+    n = np.arange(1, most + 1)[:, None]
+    fits = (np.abs(n * shares - np.round(n * shares)) < 1e-6 + n * off).all(1)
     return int(np.argmax(fits)) + 1 if fits.any() else 0
 
 
 # %% ../nbs/10c_correction.ipynb #c0rr0006
 def _n_eff(share: np.ndarray, low: np.ndarray, high: np.ndarray, ci: float) -> np.ndarray:
-    "Answers of a simple random sample with as wide an interval."
-    return share * (1 - share) * (2 * stats.norm.ppf((1 + ci) / 2) / np.maximum(high - low, 1e-12)) ** 2
+    "Answers of a simple random sample with as wide an interval, a million at most: shares are hardly known better."
+    return np.minimum(share * (1 - share) * (2 * stats.norm.ppf((1 + ci) / 2) / np.maximum(high - low, 1e-12)) ** 2, 1e6)
+
 
 # %% ../nbs/10c_correction.ipynb #603149d3
 def _back(odds: np.ndarray, radius: "np.ndarray | float", keys: pd.Series, place: pd.Series | None, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -443,7 +604,8 @@ def leave_out(simulated: pd.DataFrame, truth: pd.DataFrame, kind: str = "shrinka
     kind, by, items, ci
         As in `fit_correction`. Without ci (None) there are no intervals and no verdict, which takes a tenth of the time: for replicates.
     over : str
-        "item_id", or a column such as topic, of `simulated` or of `items`.
+        "item_id", or a column such as topic, of `simulated` or of `items`. Intervals come from leaving out topics among the others, too: a new topic
+        is what they hold for.
 
     Returns
     -------
@@ -454,33 +616,60 @@ def leave_out(simulated: pd.DataFrame, truth: pd.DataFrame, kind: str = "shrinka
     Raises
     ------
     ValueError
-        If there are fewer than two topics, or an item stands in two of them under two names, with the same simulated and true shares.
+        If there are fewer than two topics, an option of an item is missing, or an item stands in two topics under two names, with the same simulated
+        and true shares.
 
     Warns
     -----
     UserWarning
-        If items have no topic; they are learned from, and not corrected.
+        Once for all topics: if items have no topic (they are learned from, and not corrected) or no truth; or if the other topics are too few for the level.
     """
-    topic = simulated["item_id"] if over == "item_id" else simulated[over] if over in simulated else simulated["item_id"].map(
-        {i: a.get(over) for i, a in _item_table(items).items()} if items is not None else {})
+    by = [by] if isinstance(by, str) else list(by)
+    topic = _topics(simulated, over, items)
     if topic.nunique() < 2:
         raise ValueError(f"leaving out needs at least two values of {over!r}; there are {topic.nunique()} (give items= with topics, or over='item_id')")
     _warn_of_topicless(simulated, topic, over)
-    _check_twins(simulated, truth, topic, [by] if isinstance(by, str) else list(by))
+    if topic.nunique() == 2 and topic.notna().all() and ci is not None:
+        warnings.warn(f"two values of {over!r}: each is corrected by what was learned on one, and intervals do not know how another one differs", stacklevel=2)
+    _check_twins(simulated, truth, topic, by)
+    sides = _sides(simulated, truth, kind, by, items)
+    _warn_of_truthless(*sides)
+    _check_complete(sides[0], by, _of_several(sides[0], by), items)
+    both, of = _on_both_sides(sides, by), dict(zip(simulated["item_id"], topic, strict=True))
     if ci is None:
-        return _points_left_out(simulated, truth, dict(zip(simulated["item_id"], topic, strict=True)), kind, [by] if isinstance(by, str) else list(by), items)
-    parts = []
-    for name in topic.dropna().unique():
-        inside = simulated["item_id"].isin(simulated.loc[topic == name, "item_id"])
-        others = truth[~truth["item_id"].isin(simulated.loc[inside, "item_id"])]
-        learned = fit_correction(simulated[~inside], others, kind, by=by, items=items)
-        found = learned.apply(simulated[inside], items=items, ci=ci, allow="equal").assign(**{over: name} if over != "item_id" else {})
-        parts.append(found.assign(other_items=_other_items(found, others[others["item_id"].isin(simulated["item_id"])], learned)))
-    out = pd.concat(parts, ignore_index=True)
-    keys = [c for c in out if c in truth and c in ("item_id", "option", *([by] if isinstance(by, str) else by))]
+        return _points_left_out(both, of, kind, by)
+    _check_gaps(simulated, "simulated")
+    out = _topic_by_topic(sides[0], both, of, over, (kind, by, items), ci)
+    keys = [c for c in out if c in truth and c in ("item_id", "option", *by)]
     out = out.merge(truth[[*keys, "share"]].rename(columns={"share": "real"}), on=keys, how="left")
     out.attrs["verdict"] = verdict(out, out["real"], baseline="other_items")["verdict"].iloc[0].replace("the baseline", "the mean of the other items")
     return out
+
+
+# %% ../nbs/10c_correction.ipynb #c0un0003
+def _topic_by_topic(rows: pd.DataFrame, both: pd.DataFrame, topic: Mapping, over: str, how: tuple, ci: float) -> pd.DataFrame:
+    kind, by, items = how
+    mine, left = rows["item_id"].map(topic), _or_items(both["item_id"].map(topic), both["item_id"])
+    parts, few = [], []
+    for name in mine.dropna().unique():
+        inside, rest = rows[mine == name].reset_index(drop=True), (left != str(name)).to_numpy()
+        learned = _learned(both[rest].reset_index(drop=True), kind, by, items, left[rest].reset_index(drop=True), over)
+        _check_overlap(learned, inside, {"equal"})
+        _check_new(learned, inside)
+        few.append((learned, inside))
+        found = _corrected(learned, inside, ci).assign(**{over: name} if over != "item_id" else {})
+        parts.append(found.assign(other_items=_other_items(inside, both[rest], by)))
+    _warn_if_few(*min(few, key=lambda f: len(np.unique(f[0].units))), ci)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _of_several(rows: pd.DataFrame, by: list[str]) -> set[frozenset]:
+    "Sets of options, in lower case, that two items have or more."
+    found: dict[frozenset, set] = {}
+    for key, options in rows.groupby(["item_id", *by], observed=True)["option"]:
+        found.setdefault(frozenset(str(o).strip().casefold() for o in options), set()).add(key[0])
+    return {options for options, items in found.items() if len(items) > 1}
+
 
 # %% ../nbs/10c_correction.ipynb #c0rh0016
 def _warn_of_topicless(simulated: pd.DataFrame, topic: pd.Series, over: str) -> None:
@@ -490,14 +679,13 @@ def _warn_of_topicless(simulated: pd.DataFrame, topic: pd.Series, over: str) -> 
                       "corrected", stacklevel=3)
 
 
-def _points_left_out(simulated: pd.DataFrame, truth: pd.DataFrame, topic: Mapping, kind: str, by: list[str], items: Any) -> pd.DataFrame:
+def _points_left_out(both: pd.DataFrame, topic: Mapping, kind: str, by: list[str]) -> pd.DataFrame:
     "Corrected, uncorrected and real shares."
-    both = _on_both_sides(simulated, truth, kind, by, items)
     of = both["item_id"].map(topic)
     both, of = both[of.notna()].reset_index(drop=True), of.dropna().reset_index(drop=True)
     return both[["item_id", *by, "option"]].assign(corrected=_from_others(both, of, by, kind), uncorrected=both["share"], real=both["share_real"])
 
-
+# %% ../nbs/10c_correction.ipynb #c0un0020
 def _check_twins(simulated: pd.DataFrame, truth: pd.DataFrame, topic: pd.Series, by: list[str]) -> None:
     "Refuse items that stand in another topic under another name."
     if any(c not in f for f in (simulated, truth) for c in ("item_id", "option", "share", *by)):
@@ -513,13 +701,10 @@ def _check_twins(simulated: pd.DataFrame, truth: pd.DataFrame, topic: pd.Series,
                          f"{', '.join(map(str, same.loc[sure, 'names'].iloc[0][:3]))}: they would be scored on their own truth; leave one of them out")
 
 
-def _other_items(found: pd.DataFrame, truth: pd.DataFrame, learned: Correction) -> np.ndarray:
-    "Mean of the true shares of other items, per option (cutpoints: per place on a scale of as many options) and group."
-    by, sides = list(learned.by), [truth, found.rename(columns={"uncorrected": "share"})]
-    if learned.kind == "cutpoints":
-        sides = [_rows(f, by, "cutpoints", learned.items, "truth") for f in sides]
-    slots = [list(zip(f["slot" if "slot" in f else "option"].astype(str), *(f[c].astype(str) for c in by), strict=True)) for f in sides]
-    mean = sides[0]["share"].astype(float).groupby(pd.Series(slots[0], index=sides[0].index, dtype=object)).mean()
+def _other_items(found: pd.DataFrame, others: pd.DataFrame, by: list[str]) -> np.ndarray:
+    "Mean of the true shares of other items, per slot (option; of cutpoints its place on a scale of as many options) and group."
+    slots = [list(zip(f["slot"], *(f[c].astype(str) for c in by), strict=True)) for f in (others, found)]
+    mean = others["share_real"].groupby(pd.Series(slots[0], index=others.index, dtype=object)).mean()
     return np.array([mean.get(slot, np.nan) for slot in slots[1]])
 
 
@@ -544,18 +729,26 @@ def verdict(corrected: pd.DataFrame, truth, *, baseline=None, n_boot: int = 1000
     -------
     DataFrame
         One row: before, after, baseline (mean absolute errors, in points), gain (before − after) with gain_low and gain_high (missing with one
-        unit), coverage (share of the intervals that hold the truth), n (units), rows, verdict.
+        unit), coverage (share of the intervals that hold the truth), n (units), rows, verdict: "better" only if gain_low lies above 0 and no baseline is
+        as good.
 
     Raises
     ------
     ValueError
-        If lengths differ, a table of truths lacks rows or has them twice, or no row has all shares.
+        If lengths differ, a table of truths lacks rows or has them twice, no row has all shares, a column is missing, or truth or baseline lie outside
+        0 to 1.
     """
+    absent = [c for c in ("corrected", "uncorrected", *([baseline] if isinstance(baseline, str) else [])) if c not in corrected]
+    if absent:
+        raise TableError(f"corrected: missing column {', '.join(absent)}; there are {', '.join(map(str, corrected.columns))}")
     real = _aligned(corrected, truth) if isinstance(truth, pd.DataFrame) else np.asarray(truth, dtype=float)
     guess = corrected[baseline] if isinstance(baseline, str) else baseline
     columns = [corrected["uncorrected"], corrected["corrected"], *([] if guess is None else [guess])]
     if any(len(c) != len(real) for c in columns):
         raise ValueError(f"truth has {len(real)} values for {len(corrected)} corrected shares; they must be in the same order")
+    _check_within(real, "truth")
+    if guess is not None:
+        _check_within(np.asarray(guess, dtype=float), "baseline")
     errors = np.array([100 * np.abs(np.asarray(c, dtype=float) - real) for c in columns])
     known = np.isfinite(errors).all(0)
     if not known.any():
@@ -564,11 +757,10 @@ def verdict(corrected: pd.DataFrame, truth, *, baseline=None, n_boot: int = 1000
     means = errors.mean(1)
     units = _of_items(corrected)[known]
     low, high = _gain_ends(errors[0] - errors[1], units, n_boot, ci, seed)
-    words = ["worse than no correction"] * bool(means[1] > means[0]) + ["worse than the baseline"] * bool(len(means) > 2 and means[1] > means[2])
     held = float(((corrected["low"].to_numpy() <= real) & (real <= corrected["high"].to_numpy()))[known].mean()) if "low" in corrected else np.nan
     return pd.DataFrame([{"before": means[0], "after": means[1], "baseline": means[2] if len(means) > 2 else np.nan, "gain": means[0] - means[1],
                           "gain_low": low, "gain_high": high, "coverage": held, "n": len(np.unique(units)), "rows": len(units),
-                          "verdict": " and ".join(words) or "better"}])
+                          "verdict": _words(*means, gain_low=low)}])
 
 # %% ../nbs/10c_correction.ipynb #c0rh0015
 _VALUES = ("corrected", "low", "high", "n_eff", "uncorrected", "share", "real", "n", "se", "n_effective", "refused", "other_items")
@@ -590,6 +782,25 @@ def _aligned(corrected: pd.DataFrame, truth: pd.DataFrame) -> np.ndarray:
     return both["real"].to_numpy(float)
 
 
+def _check_within(shares: np.ndarray, name: str) -> None:
+    bad = (shares < -1e-9) | (shares > 1 + 1e-9)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise ValueError(f"{name}: row {row} has the share {float(shares[row])!r} ({int(bad.sum())} such rows); shares lie between 0 and 1, not in percent")
+
+# %% ../nbs/10c_correction.ipynb #c0un0012
+def _words(before: float, after: float, baseline: float = np.inf, *, gain_low: float) -> str:
+    "The verdict on mean absolute errors; missing ends are those of one unit."
+    words = []
+    if after > before - 1e-9:
+        words.append("worse than no correction" if after > before + 1e-9 else "no better than no correction")
+    elif not gain_low > 0:
+        words.append("not distinguishable from no correction")
+    if after > baseline - 1e-9:
+        words.append("worse than the baseline" if after > baseline + 1e-9 else "no better than the baseline")
+    return " and ".join(words) or "better"
+
+# %% ../nbs/10c_correction.ipynb #c0un0016
 def _of_items(corrected: pd.DataFrame) -> np.ndarray:
     "The unit of each row: its item; its groups if these differ and the item does not; itself if it has no name."
     names = [c for c in corrected if c not in (*_VALUES, "option", "item_id", "topic") and not pd.api.types.is_float_dtype(corrected[c])]
@@ -700,6 +911,8 @@ def acquiescence(answers: pd.DataFrame, pairs: Mapping[str, str], *, affirm: str
         those of large samples.
     """
     _check_ci(ci)
+    if not isinstance(pairs, Mapping):
+        raise ValueError(f"pairs: {type(pairs).__name__} given; a mapping of each statement to its reversal is needed, such as {{'trust': 'distrust'}}")
     if affirm is not None or "share" not in answers:
         rows = _affirmations(answers, pairs, affirm, items, weight)
         sides = [_paired(rows, *pair) for pair in pairs.items()]
@@ -840,20 +1053,19 @@ class Ensemble:
     rows: frozenset = frozenset()
 
     def apply(self, estimates: pd.DataFrame, *, ci: float = 0.95, allow: str | Sequence[str] = ()) -> pd.DataFrame:
-        """Combine estimates of units that were not trained on: corrected, low, high, n_eff, uncorrected (the plain mean).
+        """Combine estimates of units that were not trained on: corrected, low, high, n_eff (a million at most), uncorrected (the plain mean).
 
-        Units are told by their index, and by their numbers: rows that equal trained ones are refused, unless allow="equal".
+        Units are told by their index, and by their numbers: rows that equal trained ones, or are these rounded, are refused, unless allow="equal".
         """
         lost = [c for c in self.weights.index if c not in estimates]
         if lost:
             raise ValueError(f"estimates: no column {lost[0]!r}; it was part of the ensemble")
-        seen = [u for u in estimates.index if _unit(u) in self.trained]
+        trained = set(map(_unit, self.trained))
+        seen = [u for u in estimates.index if _unit(u) in trained]
         if seen:
             raise ValueError(f"{seen[0]!r} was trained on and cannot be scored ({len(seen)} such units); give units an index that names the year too")
-        if not np.isfinite(estimates[self.weights.index].to_numpy(float)).all():
-            raise ValueError(f"estimates: unit {estimates.index[estimates[self.weights.index].isna().any(axis=1)][0]!r} lacks an estimate; drop it")
-        rows = _unit_rows(estimates[self.weights.index])
-        _check_copies(rows, [np.array(row) for row in rows], set(self.rows), _allowed(allow))
+        _check_estimates(estimates[self.weights.index])
+        _check_copies(_unit_rows(estimates[self.weights.index]), [((), np.array(row)) for row in self.rows], _allowed(allow))
         share, radius = estimates[self.weights.index].to_numpy(float) @ self.weights.to_numpy(), conformal_radius(self.residuals, ci)
         low, high = np.clip(share - radius, 0, 1), np.clip(share + radius, 0, 1)
         return pd.DataFrame({"corrected": share, "low": low, "high": high, "n_eff": _n_eff(share, low, high, ci),
@@ -868,7 +1080,7 @@ def fit_ensemble(estimates_past: pd.DataFrame, truth_past) -> Ensemble:
     estimates_past : DataFrame
         A column per model, tier or format; a row per unit, whose index names it: ("president_2016", "CA").
     truth_past : array-like
-        True shares of the rows.
+        True shares of the rows: in their order, or, as a Series, by their names.
 
     Returns
     -------
@@ -877,31 +1089,56 @@ def fit_ensemble(estimates_past: pd.DataFrame, truth_past) -> Ensemble:
     Raises
     ------
     ValueError
-        If there are no more units than estimates, or values are missing.
+        If there are no more units than estimates, values are missing or no shares, or a Series has other names than the rows.
 
     References
     ----------
     Breiman, L. (1996). Stacked regressions. Machine Learning 24, 49-64.
     """
+    if isinstance(truth_past, pd.Series):
+        truth_past = _by_unit(truth_past, estimates_past.index)
     x, y = estimates_past.to_numpy(float), np.asarray(truth_past, dtype=float)
-    if len(x) != len(y) or not np.isfinite(x).all() or not np.isfinite(y).all():
-        raise ValueError(f"estimates ({len(x)} rows) and truth ({len(y)}) must be numbers for the same units, without gaps")
-    if len(x) and not (((x >= 0) & (x <= 1)).all() and ((y >= 0) & (y <= 1)).all()):
-        raise ValueError(f"estimates lie between {x.min():g} and {x.max():g}, truth between {y.min():g} and {y.max():g}; shares lie between 0 and 1")
+    if y.shape != (len(x),) or not np.isfinite(y).all():
+        raise ValueError(f"truth has {y.size} values for {len(x)} units, and they must be numbers without gaps")
+    if len(y) and not ((y >= 0) & (y <= 1)).all():
+        raise ValueError(f"truth between {y.min():g} and {y.max():g}; shares lie between 0 and 1")
+    _check_estimates(estimates_past)
     if len(x) <= x.shape[1] or estimates_past.index.has_duplicates:
         raise ValueError(f"{len(x)} units for {x.shape[1]} estimates, or a unit stands twice; more units than estimates are needed")
     every = np.arange(len(x))
     residuals = np.array([y[i] - x[i] @ _simplex(x[every != i], y[every != i]) for i in every])
-    return Ensemble(pd.Series(_simplex(x, y), index=estimates_past.columns), residuals, frozenset(map(_unit, estimates_past.index)), frozenset(_unit_rows(estimates_past)))
+    weights, rows = pd.Series(_simplex(x, y), index=estimates_past.columns), frozenset(tuple(row.tolist()) for _, row in _unit_rows(estimates_past))
+    return Ensemble(weights, residuals, frozenset(map(_unit, estimates_past.index)), rows)
 
 # %% ../nbs/10c_correction.ipynb #c0rh0014
 def _unit(name: Any) -> tuple:
-    "The name of a unit, without the spaces around it."
-    return tuple(part.strip() if isinstance(part, str) else part for part in (name if isinstance(name, tuple) else (name,)))
+    "The name of a unit, without case and the spaces around it."
+    return _folded(name if isinstance(name, tuple) else (name,))
 
 
-def _unit_rows(estimates: pd.DataFrame) -> list[tuple]:
-    return [tuple(float(v) for v in row) for row in estimates.to_numpy(float).round(10)]
+def _unit_rows(estimates: pd.DataFrame) -> list[tuple[tuple, np.ndarray]]:
+    "Estimates as `_check_copies` takes them: there are no options."
+    return [((), row) for row in estimates.to_numpy(float).round(10)]
+
+# %% ../nbs/10c_correction.ipynb #c0un0011
+def _check_estimates(estimates: pd.DataFrame) -> None:
+    values = estimates.to_numpy(float)
+    for bad, text in ((np.isnan(values), "lacks an estimate; drop it"), (~((values >= 0) & (values <= 1)), "has the estimate {!r}; shares lie between 0 and 1")):
+        if bad.any():
+            row, column = np.argwhere(bad)[0]
+            raise ValueError(f"estimates: unit {estimates.index[row]!r} {text.format(float(values[row, column]))}")
+
+
+def _by_unit(truth: pd.Series, units: pd.Index) -> pd.Series:
+    "Truth in the order of the units."
+    if truth.index.equals(units):
+        return truth
+    if truth.index.has_duplicates:
+        raise ValueError(f"truth: unit {truth.index[truth.index.duplicated()][0]!r} stands twice")
+    for lost, here, there in ((units[~units.isin(truth.index)], "estimates", "truth"), (truth.index[~truth.index.isin(units)], "truth", "estimates")):
+        if len(lost):
+            raise ValueError(f"unit {lost[0]!r} of {here} is not in {there} ({len(lost)} such units); name them alike, or give an array in the order of the estimates")
+    return truth.reindex(units)
 
 
 # %% ../nbs/10c_correction.ipynb #c0rr0008

@@ -123,7 +123,9 @@ def test_few_residuals_of_an_option_take_a_quantile_of_t():
     for option in OPTIONS:
         radius = stats.t.ppf(0.975, 12) * np.sqrt(np.mean(learned.residuals[[option]] ** 2))
         assert special.logit(found["high"])[option] == pytest.approx(special.logit(found["corrected"])[option] + radius)
-    with pytest.warns(UserWarning, match="15 residuals carry an interval of 94% at most, not 95%; normal errors are assumed. 19 of each"):
+    with pytest.warns(
+        UserWarning, match="5 items: their residuals carry an interval of 83.3% at most, not 95%; normal errors are assumed. 19 items"
+    ):
         fit_correction(simulated[:15], truth[:15], "shift").apply(simulated[36:])
 
 
@@ -140,6 +142,70 @@ def test_residuals_are_those_of_fits_without_the_item(kind, by):
         new = rest.apply(sides[0][inside])
         gap = special.logit(sides[1]["share"][inside].to_numpy()) - special.logit(new["corrected"].to_numpy())
         assert all(np.isclose(learned.residuals, g, atol=1e-9).any() for g in gap) and len(learned.residuals) == len(sides[0])
+
+
+def clustered(units, rows, seed, new=4, names=("item_id", "state"), spread=0.6):
+    "Yes and no in rows of each unit (states of an item, items of a topic), which share a part of the model's error."
+    rng, n = np.random.default_rng(seed), units + new
+    real = special.expit(rng.normal(0, 0.6, (n, rows)))
+    wrong = special.expit(special.logit(real) + 0.3 + rng.normal(0, spread, n)[:, None] + rng.normal(0, 0.2, (n, rows)))
+    keys = {
+        names[0]: np.repeat([f"u{i:03d}" for i in range(n)], 2 * rows),
+        names[1]: np.tile(np.repeat([f"r{j}" for j in range(rows)], 2), n),
+    }
+    frame = lambda p: pd.DataFrame({**keys, "option": ["yes", "no"] * (n * rows), "share": np.stack([p, 1 - p], -1).ravel()})
+    return frame(wrong), frame(real), units * rows * 2
+
+
+@pytest.mark.parametrize(("items", "warned"), [(4, True), (20, False)])
+def test_states_of_an_item_err_together(items, warned):
+    held = []
+    for seed in range(20):
+        simulated, truth, known = clustered(items, 6, seed, new=30)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            found = fit_correction(simulated[:known], truth[:known], "shift", by="state").apply(simulated[known:])
+        assert [str(w.message).startswith("4 items: their residuals carry an interval of 80.0% at most, not 95%") for w in said] == [
+            True
+        ] * warned
+        real = truth["share"][known:].to_numpy()
+        held.append(((found["low"] <= real) & (real <= found["high"])).mean())
+    assert np.mean(held) > 0.95 - 2 * np.std(held) / 20**0.5 and np.mean(held) > 0.93, np.mean(held)
+
+
+def test_an_interval_by_rank_takes_one_residual_of_each_unit():
+    "Of equal ones it is the rank of the units, not of the rows; with one row each the radius of the residuals."
+    rng = np.random.default_rng(0)
+    size = np.abs(rng.normal(size=24))
+    unit = np.repeat(np.arange(24), 10)
+    assert correction._radius(np.repeat(size, 10), unit, 0.95) == pytest.approx(conformal_radius(size))
+    assert correction._radius(size, np.arange(24), 0.95) == conformal_radius(size)
+    apart = np.abs(rng.normal(size=240))
+    assert 2 < correction._radius(apart, unit, 0.95) < 2.6 < np.quantile(apart, 0.9975)
+    assert correction._radius(np.repeat(size[:4], 10), unit[:40], 0.95) == pytest.approx(
+        stats.t.ppf(0.975, 3) * np.sqrt(np.mean(size[:4] ** 2))
+    )
+
+
+@pytest.mark.parametrize("kind", ["shift", "shrinkage"])
+def test_items_of_a_topic_err_together(kind):
+    held = []
+    for seed in range(9):
+        simulated, truth, _ = clustered(6, 5, seed, new=0, names=("topic", "item_id"))
+        simulated, truth = (f.assign(item_id=f["topic"] + f["item_id"]) for f in (simulated, truth))
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            found = leave_out(simulated, truth.drop(columns="topic"), kind)
+        assert [str(w.message)[:41] for w in said] == ["5 values of 'topic': their residuals carr"]
+        held.append((found["low"].le(found["real"]) & found["high"].ge(found["real"])).mean())
+    assert np.mean(held) > 0.94
+    learned = fit_correction(simulated, truth, kind, over="topic")
+    assert len(set(learned.units)) == 6 and learned.over == "topic"
+    with pytest.warns(UserWarning, match="topic is 'u000' throughout: intervals do not know"):
+        assert fit_correction(simulated[:10], truth[:10], kind, over="topic").over == "item_id"
+    with pytest.warns(UserWarning, match="fewer than three items were trained on"):
+        one = lambda f: f[f["topic"] == "u000"].assign(state=lambda g: g["item_id"], item_id="q1")
+        fit_correction(one(simulated), one(truth), "shift", by="state").apply(one(simulated).assign(item_id="q2"), allow="equal")
 
 
 def test_cutpoints_spread_a_scale_out_again():
@@ -193,6 +259,94 @@ def test_what_was_trained_on_is_refused_in_other_groups_with_other_spaces_and_un
     assert len(correction.apply(renamed, allow="equal")) == 30 and len(correction.apply(renamed[24:])) == 6
     with pytest.raises(ValueError, match="allow: unknown 'all'; one of groups, equal"):
         correction.apply(renamed, allow="all")
+
+
+@pytest.mark.parametrize("digits", [lambda v: float(f"{v:.5g}"), lambda v: round(v, 4)])
+def test_what_was_trained_on_is_refused_rounded_and_in_capitals(digits):
+    simulated, truth = planted(30, 1)
+    learned = fit_correction(simulated[:66], truth[:66], "shift")
+    rounded = simulated.assign(share=simulated["share"].map(digits))
+    with pytest.raises(ValueError, match="Q000 was trained on"):
+        learned.apply(rounded.assign(item_id=rounded["item_id"].str.upper()))
+    renamed = rounded.assign(item_id="new " + rounded["item_id"], option=rounded["option"])
+    with pytest.raises(ValueError, match="22 of 30 rows have the same shares"):
+        learned.apply(renamed)
+    with pytest.warns(UserWarning, match="1 of 1 rows have the same shares"):
+        learned.apply(renamed[:3])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        learned.apply(renamed[66:])
+        many, real = planted(600, 2)
+        fit_correction(many[:1740], real[:1740], "shift").apply(many[1740:].round(4))
+        yes, no = (
+            f[f["option"] != "high"].assign(share=lambda g: g["share"] / g.groupby("item_id")["share"].transform("sum"))
+            for f in (many, real)
+        )
+        fit_correction(yes[:1160], no[:1160], "shift").apply(yes[1160:].round(4))
+
+
+def test_an_effective_number_of_answers_is_no_more_than_a_million():
+    simulated, truth = planted(30, 1, slope=1, shift=(0, 0, 0), noise=0)
+    assert fit_correction(simulated[:66], truth[:66], "shift").apply(simulated[66:])["n_eff"].eq(1e6).all()
+
+
+def test_options_that_are_missing_are_named():
+    simulated, truth = planted(30, 1)
+    learned = fit_correction(simulated[:66], truth[:66], "shift")
+    new = simulated[66:]
+    part = new[new["option"] == "low"]
+    for given in ({}, {"items": scale_items(30)}):
+        with pytest.raises(ValueError, match="item q022 has no option 'high'; the options that it has would be made to sum to 1"):
+            learned.apply(part, **given)
+    with pytest.raises(ValueError, match="item q022 has no option 'middle'"):
+        learned.apply(part.assign(share=1.0), items=scale_items(30).assign(options=[["low", "middle"]] * 30))
+    two = scale_items(30).assign(options=[["low", "high"]] * 30)  # of an item with fewer options nothing is missing
+    assert len(learned.apply(new[new["option"] != "middle"].assign(share=0.5), items=two)) == 16
+    with pytest.raises(ValueError, match="simulated_new: row 1, item 'q022', option 'middle', has no share"):
+        learned.apply(new.assign(share=new["share"].where(new.index != 67)))
+    with pytest.raises(ValueError, match="simulated_new: there is no row"):
+        learned.apply(new[:0])
+    low = lambda f: f[f["option"] == "low"]
+    with (
+        pytest.raises(ValueError, match="item 'q000' has only the option 'low' on both sides"),
+        pytest.warns(UserWarning, match="do not sum"),
+    ):
+        fit_correction(low(simulated), low(truth))
+    for ci in (0.95, None):
+        with pytest.raises(ValueError, match="item q003 has no option 'low'"), pytest.warns(UserWarning, match="do not sum"):
+            leave_out(simulated.drop(index=9), truth, over="item_id", ci=ci)
+
+
+def test_items_without_truth_and_too_few_items_are_warned_of_once():
+    simulated, truth = planted(25, 1)
+    with pytest.warns(UserWarning, match="21 of 25 items have no truth, such as 'q004': nothing is learned from them"):
+        fit_correction(simulated, truth[:12])
+    for known, words in (
+        (57, ["6 of 25 items have no truth", "18 items: their residuals carry an interval of 94.7% at most, not 95%"]),
+        (75, []),
+    ):
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            leave_out(simulated, truth[:known], over="item_id")
+        assert len(said) == len(words) and all(str(w.message).startswith(text) for w, text in zip(said, words, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("move", "words"),
+    [
+        (lambda n, rng: np.full(n, 0.1), "no better than no correction"),
+        (lambda n, rng: np.full(n, 0.2), "worse than no correction"),
+        (lambda n, rng: 0.099 + 0.05 * stats.zscore(rng.uniform(size=n)), "not distinguishable from no correction"),
+        (lambda n, rng: 0.02 + 0.01 * rng.normal(size=n), "better"),
+    ],
+)
+def test_better_is_said_of_clear_gains_only(move, words):
+    real = np.full(20, 0.5)
+    frame = pd.DataFrame(
+        {"item_id": np.arange(20).astype(str), "uncorrected": real + 0.1, "corrected": real + move(20, np.random.default_rng(1))}
+    )
+    assert verdict(frame, real)["verdict"].item() == words
+    assert verdict(frame, real, baseline=frame["corrected"])["verdict"].item().endswith("no better than the baseline")
 
 
 def test_a_few_people_may_answer_two_items_alike():
@@ -482,6 +636,18 @@ def test_ensembles_are_learned_on_the_past_and_hold():
         ensemble.apply(x[51:][["a", "b"]])
     with pytest.raises(ValueError, match="more units than estimates"):
         fit_ensemble(x[:3], truth[:3])
+
+
+def test_truth_with_names_is_matched_by_them():
+    rng = np.random.default_rng(1)
+    truth = pd.Series(rng.uniform(0.3, 0.7, 40), index=[f"s{i}" for i in range(40)])
+    x = pd.DataFrame({"a": truth + 0.02 * rng.normal(size=40), "b": rng.random(40)})
+    ensemble, again = fit_ensemble(x, truth), fit_ensemble(x, truth.sample(frac=1, random_state=1))
+    assert ensemble.weights["a"] > 0.9 and ensemble.weights.equals(again.weights) and np.array_equal(ensemble.residuals, again.residuals)
+    with pytest.raises(ValueError, match="39 of 40 rows have the same shares"):
+        ensemble.apply(x.round(4).rename("new {}".format))
+    with pytest.raises(ValueError, match="'S0' was trained on"):
+        ensemble.apply(x.rename(str.upper))
 
 
 # elections --------------------------------------------------------------------------------------------------------------------------
@@ -874,6 +1040,7 @@ def test_shares_out_of_range_are_named(share, message):
 
 
 FLAT = pd.DataFrame({"a": np.linspace(0, 1, 9)})
+SCORED = pd.DataFrame({"corrected": [0.1, 0.2], "uncorrected": [0.1, 0.3]})
 
 
 def bad_pairs(change):
@@ -891,6 +1058,16 @@ def bad_pairs(change):
         (lambda: tilt(voters(2), voters(2), 2016, bounds=(2, 1)), r"got \(2, 1\)"),
         (lambda: verdict(pd.DataFrame({"corrected": [0.1], "uncorrected": [0.1]}), [np.nan]), "none of 1 rows"),
         (lambda: hold_out(load_benchmark("gss_2018_spending")[1], 50), "holds 18 items"),
+        (lambda: verdict(SCORED, [0.1, 34.0]), r"truth: row 1 has the share 34.0 \(1 such rows\)"),
+        (lambda: verdict(SCORED, [0.1, 0.2], baseline=[-0.2, 0.2]), "baseline: row 0 has the share -0.2"),
+        (lambda: verdict(SCORED, [0.1, 0.2], baseline="last"), "missing column last; there are corrected, uncorrected"),
+        (lambda: fit_ensemble(FLAT, np.full(9, 0.5)).apply(pd.DataFrame({"a": [50.0]}, index=["x"])), "unit 'x' has the estimate 50.0"),
+        (lambda: fit_ensemble(FLAT, np.full(9, 0.5)).apply(pd.DataFrame({"a": [np.inf]}, index=["x"])), "unit 'x' has the estimate inf"),
+        (lambda: fit_ensemble(FLAT * 100, np.full(9, 0.5)), "unit 1 has the estimate 12.5"),
+        (lambda: fit_ensemble(FLAT, pd.Series(0.5, index=range(1, 10))), r"unit 0 of estimates is not in truth \(1 such units\)"),
+        (lambda: fit_ensemble(FLAT, pd.Series(0.5, index=range(10))), "unit 9 of truth is not in estimates"),
+        (lambda: fit_ensemble(FLAT, np.full(8, 0.5)), "truth has 8 values for 9 units"),
+        (lambda: acquiescence(pd.DataFrame({"item_id": ["a"]}), [("a", "b")]), "pairs: list given; a mapping of each statement"),
     ],
 )  # fmt: skip
 def test_bad_input_is_named(call, message):
