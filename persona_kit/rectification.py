@@ -207,7 +207,7 @@ def rectify(human, simulated_on_humans, simulated_on_all, *, estimand: str = "me
     estimand : {"mean", "share", "ols", "logit"}
         For regressions of the answers on `x` coefficients are estimated; "logit" needs answers 0 and 1.
     x, x_all : DataFrame or array, shapes (n, d) and (N, d), optional
-        Predictors of both, for regressions.
+        Predictors of both, for regressions; of two frames the columns are matched by name, otherwise by position.
     weights, weights_all : array-like, optional
         Survey weights of both; their variance is linearised.
     strata : pair of array-likes, optional
@@ -389,7 +389,7 @@ def _solve(x: np.ndarray, x_all: np.ndarray, s: _Side, power: np.ndarray, mean: 
 
 # %% ../nbs/10b_rectification.ipynb #d3185cff
 def _regression(human, on_humans, on_all, x, x_all, weights, weights_all, link: str, fold: np.ndarray, intercept: bool, small: bool) -> list:
-    (names, x), (_, x_all) = _predictors(x, "x", intercept), _predictors(x_all, "x_all", intercept)
+    (names, x), (_, x_all) = _predictors(x, "x", intercept), _predictors(_matched(x, x_all), "x_all", intercept)
     y = _numbers(human, "human", len(x))
     s = _Side(y, _numbers(on_humans, "simulated_on_humans", len(y)), _numbers(on_all, "simulated_on_all", len(x_all)),
               _mean_one(weights, "weights", len(y)), _mean_one(weights_all, "weights_all", len(x_all)))
@@ -440,6 +440,20 @@ def _small_sandwich(theta: np.ndarray, x: np.ndarray, x_all: np.ndarray, s: _Sid
     return (pulls**2).sum(0) + mean**2 * np.diag(theirs @ np.atleast_2d(np.cov(fit.all.T)) @ theirs) / n_all
 
 # %% ../nbs/10b_rectification.ipynb #b9bf3dbc
+def _matched(x: Any, x_all: Any) -> Any:
+    "x_all with the columns in the order of x, if both are frames."
+    if not (isinstance(x, pd.DataFrame) and isinstance(x_all, pd.DataFrame)):
+        return x_all
+    for name, frame in (("x", x), ("x_all", x_all)):
+        if frame.columns.has_duplicates:
+            raise ValueError(f"{name} has two columns {frame.columns[frame.columns.duplicated()][0]!r}; drop or rename one")
+    for here, there, one, other in (("x", "x_all", x, x_all), ("x_all", "x", x_all, x)):
+        odd = [c for c in one if c not in other]
+        if odd:
+            raise ValueError(f"{here} has the column {odd[0]!r} and {there} has not ({there}: {', '.join(map(str, other.columns))}); predictors are matched by name")
+    return x_all[list(x.columns)]
+
+
 def _predictors(x: Any, name: str, intercept: bool) -> tuple[list, np.ndarray]:
     frame = x if isinstance(x, pd.DataFrame) else pd.DataFrame(np.asarray(x, dtype=float).reshape(len(x), -1))
     values = np.column_stack([_numbers(frame[c], f"{name}[{c!r}]") for c in frame])

@@ -296,3 +296,19 @@ def test_few_simulated_answers_and_worths_of_few_people_are_warned_of():
         warnings.simplefilter("error")
         rectify(y, f, every[:25])
         human_worth(y, f, every)
+
+
+@pytest.mark.parametrize("link", ["ols", "logit"])
+def test_predictors_of_frames_are_matched_by_name(link):
+    x, y, f, x_all, every = design(60, 200, 1, link)
+    x, x_all = (pd.DataFrame(v, columns=["age", "income"]) for v in (x, x_all))
+    call = lambda x, x_all: rectify(y, f, every, estimand=link, x=x, x_all=x_all)
+    pd.testing.assert_frame_equal(call(x, x_all), call(x, x_all[["income", "age"]]))
+    pd.testing.assert_frame_equal(call(x, x_all), call(x, x_all.to_numpy()))
+    for left, right, message in [
+        (x, x_all.rename(columns={"age": "years"}), "^x has the column 'age' and x_all has not .x_all: years, income"),
+        (x[["age"]], x_all, "^x_all has the column 'income' and x has not"),
+        (x[["age", "age"]], x_all, "^x has two columns 'age'"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            call(left, right)
