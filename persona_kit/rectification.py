@@ -126,14 +126,26 @@ def _stratified(s: _Side, strata: tuple[np.ndarray, np.ndarray] | None, fold: np
 # %% ../nbs/10b_rectification.ipynb #a2c90110
 def _numbers(values: Any, name: str, n: int | None = None) -> np.ndarray:
     out = pd.to_numeric(pd.Series(np.asarray(values).ravel()), errors="coerce").to_numpy(float)
-    if n is not None and len(out) != n:
-        raise ValueError(f"{name} has {len(out)} values where {n} are needed; one per person, in the same order")
+    _check_length(len(out), name, n)
     if not np.isfinite(out).all():
         row = int(np.argmax(~np.isfinite(out)))
-        raise ValueError(f"{name}: row {row} has {np.asarray(values, dtype=object).ravel()[row]!s}, which is no number; drop people without an answer on both sides")
+        found = np.asarray(values, dtype=object).ravel()[row]
+        way_out = "code answers as numbers" if isinstance(found, str) else _without(name)
+        raise ValueError(f"{name}: row {row} has {found!s}, which is no number; {way_out}")
     return out
 
 
+def _check_length(found: int, name: str, n: int | None) -> None:
+    if n is not None and found != n:
+        raise ValueError(f"{name} has {found} values where {n} are needed; one per person, in the same order")
+
+
+def _without(name: str) -> str:
+    "What to do about rows without a value."
+    pool = "drop such rows from the model's pool, on all that ends in _all"
+    return pool if "_all" in name else "drop people without an answer on both sides"
+
+# %% ../nbs/10b_rectification.ipynb #a2c90111
 def _mean_one(weights: Any, name: str, n: int) -> np.ndarray:
     if weights is None:
         return np.ones(n)
@@ -181,16 +193,69 @@ def _columns(human: Any, on_humans: Any, on_all: Any, estimand: str) -> dict[Any
     if estimand == "mean":
         y = _numbers(human, "human")
         return {"mean": (y, _numbers(on_humans, "simulated_on_humans", len(y)), _numbers(on_all, "simulated_on_all"))}
-    labels = pd.Series(np.asarray(human).ravel(), dtype=object)
-    if labels.isna().any():
-        raise ValueError(f"human: row {int(labels.isna().argmax())} has no answer; drop people without an answer on both sides")
-    options = list(on_all.columns) if isinstance(on_all, pd.DataFrame) else sorted(set(labels) | set(np.asarray(on_all).ravel()), key=str)
-    odd = [o for o in labels.unique() if o not in options]
-    if odd:
-        raise ValueError(f"human: {odd[0]!r} is none of the options {options}")
-    pick = lambda x, o, name, n: _numbers(x[o] if isinstance(x, pd.DataFrame) else np.asarray(x, dtype=object).ravel() == o, name, n)
-    return {o: (labels.eq(o).to_numpy(float), pick(on_humans, o, "simulated_on_humans", len(labels)), pick(on_all, o, "simulated_on_all", None))
-            for o in options}
+    labels = {"human": _labels(human, "human")}
+    n = len(labels["human"])
+    model = {"simulated_on_humans": (on_humans, n), "simulated_on_all": (on_all, None)}
+    frames = {name: v for name, (v, _) in model.items() if isinstance(v, pd.DataFrame)}
+    labels |= {name: _labels(v, name, size) for name, (v, size) in model.items() if name not in frames}
+    options = _options({name: set(v) for name, v in labels.items()}, frames)
+    pick = lambda o, name, n: _probabilities(frames[name], o, name, n) if name in frames else (labels[name] == o).astype(float)
+    return {o: (pick(o, "human", n), pick(o, "simulated_on_humans", n), pick(o, "simulated_on_all", None)) for o in options}
+
+# %% ../nbs/10b_rectification.ipynb #2988971d
+def _labels(values: Any, name: str, n: int | None = None) -> np.ndarray:
+    out = np.asarray(values, dtype=object)
+    if out.ndim > 1 and out.size != len(out):
+        raise ValueError(f"{name} has the shape {out.shape}; answers are one label per person, and probabilities a DataFrame with a column per option")
+    out = out.ravel()
+    _check_length(len(out), name, n)
+    missing = pd.isna(out)
+    if missing.any():
+        raise ValueError(f"{name}: row {int(missing.argmax())} has no answer; {_without(name)}")
+    return out
+
+
+def _options(used: dict[str, set], frames: dict[str, pd.DataFrame]) -> list:
+    "Options in order; used has those of each side that gave labels."
+    for name, frame in frames.items():
+        if frame.columns.has_duplicates:
+            raise ValueError(f"{name} has two columns {frame.columns[frame.columns.duplicated()][0]!r}; an option has one")
+    if not frames:
+        _check_spelling(used)
+        return sorted(set().union(*used.values()), key=str)
+    options = list(list(frames.values())[-1].columns)
+    for name, here in (used | {name: set(frame.columns) for name, frame in frames.items()}).items():
+        if here - set(options):
+            odd = min(here - set(options), key=str)
+            raise ValueError(f"{name}: {odd!r} is none of the options {options}, the columns of {list(frames)[-1]}")
+        if name in frames and set(options) - here:
+            raise ValueError(f"{name} has no column {min(set(options) - here, key=str)!r}; give it one, of zeros if it is never chosen")
+    return options
+
+
+# %% ../nbs/10b_rectification.ipynb #2988971c
+def _check_spelling(used: dict[str, set]) -> None:
+    "Refuse sides without a common option; warn of options that differ only in case or spaces."
+    people, model = used["human"], used["simulated_on_humans"] | used["simulated_on_all"]
+    listed = lambda options: ", ".join(map(repr, sorted(options, key=str)[:6]))
+    if not people & model:
+        raise ValueError(f"no human answer ({listed(people)}) is among the model's ({listed(model)}); spell the options alike on both sides")
+    alike: dict[str, list] = {}
+    for o in sorted(people | model, key=str):
+        alike.setdefault(str(o).strip().casefold(), []).append(o)
+    twins = [same for same in alike.values() if len(same) > 1 and any(o not in side for o in same for side in used.values())]
+    if twins:
+        warnings.warn(f"options that differ only in case or spaces count as different ones: {'; '.join(map(listed, twins))}; spell them alike on both "
+                      "sides", stacklevel=5)
+
+
+def _probabilities(frame: pd.DataFrame, option: Any, name: str, n: int | None) -> np.ndarray:
+    out = _numbers(frame[option], f"{name}[{option!r}]", n)
+    odd = (out < 0) | (out > 1)
+    if odd.any():
+        raise ValueError(f"{name}[{option!r}]: row {int(odd.argmax())} has {out[odd.argmax()]:g}, which is no probability (0 to 1); divide percentages by 100")
+    return out
+
 
 # %% ../nbs/10b_rectification.ipynb #96dfd289
 def rectify(human, simulated_on_humans, simulated_on_all, *, estimand: str = "mean", x=None, x_all=None, weights=None, weights_all=None,
@@ -232,13 +297,14 @@ def rectify(human, simulated_on_humans, simulated_on_all, *, estimand: str = "me
     Raises
     ------
     ValueError
-        If lengths differ, values are missing, there are fewer than 10 people, or a stratum has fewer than 2 with a weight above 0.
+        If lengths differ, values are missing on any side, human and simulated answers have no option in common, probabilities lie
+        outside 0 to 1, there are fewer than 10 people, or a stratum has fewer than 2 with a weight above 0.
 
     Warns
     -----
     UserWarning
         If people or simulated answers are fewer than 25 (as their weights leave them), or fewer than 5 tell a share from 0 or 1; if all
-        gave the same answer; if an interval is wider than `width`.
+        gave the same answer; if options differ only in case or spaces between the sides; if an interval is wider than `width`.
 
     References
     ----------
@@ -248,16 +314,13 @@ def rectify(human, simulated_on_humans, simulated_on_all, *, estimand: str = "me
     """
     _check_call(estimand, interval, ci, x, x_all, strata)
     n, sides = len(human), (human, simulated_on_humans, simulated_on_all)
-    if n < FEWEST:
-        raise ValueError(f"{n} human answers carry no interval; at least {FEWEST} are needed, and humans_needed() says how many for a width")
+    _check_enough(*sides)
     _warn_if_small(weights, n, weights_all, len(simulated_on_all))
     if estimand in ("ols", "logit"):
         rows = _regression(*sides, x, x_all, weights, weights_all, estimand, _folds(n, folds, seed), intercept, interval == "t")
     else:
         rows = _means(_columns(*sides, estimand), weights, weights_all, strata, _folds(n, folds, seed), estimand, interval == "t")
-    frame = _rectified_frame(rows, n, len(simulated_on_all), ci, interval, estimand)
-    _warn_if_wide(frame, width, n)
-    return frame
+    return _warned_if_wide(_rectified_frame(rows, n, len(simulated_on_all), ci, interval, estimand), width, n)
 
 # %% ../nbs/10b_rectification.ipynb #10912d0d
 def _means(columns: dict, weights: Any, weights_all: Any, strata: Any, fold: np.ndarray, estimand: str, small: bool) -> list:
@@ -284,6 +347,13 @@ def _two_valued(y: np.ndarray, f: np.ndarray, every: np.ndarray) -> bool:
 def _kish(w: np.ndarray) -> float:
     "How many people with equal weights these are worth."
     return float(w.sum() ** 2 / (w**2).sum()) if (w > 0).any() else 0.0
+
+
+def _check_enough(human: Any, on_humans: Any, on_all: Any) -> None:
+    if len(human) < FEWEST:
+        raise ValueError(f"{len(human)} human answers say too little; at least {FEWEST} are needed, and humans_needed() says how many for a width")
+    if not len(on_all):
+        raise ValueError(f"simulated_on_all is empty; give what the model answers as others, at least {SMALL} of them")
 
 
 def _warn_if_small(weights: Any, n: int, weights_all: Any = None, n_all: int = SMALL) -> None:
@@ -336,11 +406,12 @@ def _score_ends(found: _Mean, quantile: float, ends: list) -> list:
             min(ends[2], h - below), max(ends[3], h + above)]
 
 
-def _warn_if_wide(frame: pd.DataFrame, width: float | None, n: int) -> None:
+def _warned_if_wide(frame: pd.DataFrame, width: float | None, n: int) -> pd.DataFrame:
     widest = float((frame["high"] - frame["low"]).max())
     if width is not None and widest > width:
         warnings.warn(f"{n} human answers give an interval {widest:.3g} wide, not {width:g}; about {int(np.ceil(n * (widest / width) ** 2))} would be "
                       "needed at this worth of the model", stacklevel=3)
+    return frame
 
 # %% ../nbs/10b_rectification.ipynb #828deb1e
 class _Fit(NamedTuple):
@@ -488,14 +559,12 @@ def human_worth(human, simulated_on_humans, simulated_on_all, *, option=None, ci
     UserWarning
         If there are fewer than 25 people.
     """
-    sides = (human, simulated_on_humans, simulated_on_all)
-    if option is not None:
-        sides = tuple(np.asarray(v, dtype=object) == option for v in sides)
-    y = _numbers(sides[0], "human")
-    f, everybody = _numbers(sides[1], "simulated_on_humans", len(y)), _numbers(sides[2], "simulated_on_all")
+    _check_enough(human, simulated_on_humans, simulated_on_all)
+    columns = _columns(human, simulated_on_humans, simulated_on_all, "mean" if option is None else "share")
+    if option is not None and option not in columns:
+        raise ValueError(f"option {option!r} is none of the options {list(columns)}")
+    y, f, everybody = columns["mean" if option is None else option]
     n, n_all = len(y), len(everybody)
-    if n < FEWEST:
-        raise ValueError(f"{n} human answers say nothing of a worth; at least {FEWEST} are needed")
     if y.min() == y.max():
         raise ValueError(f"all {n} human answers are the same ({y[0]:g}): without variance there is no worth to speak of")
     _warn_if_small(None, n)

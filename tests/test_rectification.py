@@ -312,3 +312,62 @@ def test_predictors_of_frames_are_matched_by_name(link):
     ]:
         with pytest.raises(ValueError, match=message):
             call(left, right)
+
+
+NO_YES = {"human": ["no", "yes"] * 20, "simulated_on_humans": ["no", "yes"] * 20, "simulated_on_all": ["no", "yes"] * 50}
+HALVES = pd.DataFrame({"no": [0.5] * 100, "yes": [0.5] * 100})
+DROP_PEOPLE, DROP_POOL = "drop people without an answer on both sides", "drop such rows from the model's pool, on all that ends in _all"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"human": [None] + ["no"] * 39}, f"human: row 0 has no answer; {DROP_PEOPLE}"),
+        ({"simulated_on_humans": ["no"] * 39 + [None]}, f"simulated_on_humans: row 39 has no answer; {DROP_PEOPLE}"),
+        ({"simulated_on_all": ["no", np.nan] * 50}, f"simulated_on_all: row 1 has no answer; {DROP_POOL}"),
+        ({"simulated_on_all": pd.Series(["no", pd.NA] * 50, dtype="string")}, f"simulated_on_all: row 1 has no answer; {DROP_POOL}"),
+        ({"simulated_on_humans": ["no"] * 3}, "simulated_on_humans has 3 values where 40 are needed"),
+        (
+            {"human": ["NO", "YES"] * 20},
+            r"no human answer \('NO', 'YES'\) is among the model's \('no', 'yes'\); spell the options alike on both sides",
+        ),
+        (
+            {"simulated_on_all": HALVES * 100},
+            r"simulated_on_all\['no'\]: row 0 has 50, which is no probability \(0 to 1\); divide percentages",
+        ),
+        ({"simulated_on_all": HALVES - 1}, r"simulated_on_all\['no'\]: row 0 has -0.5, which is no probability"),
+        ({"simulated_on_humans": HALVES[["yes"]][:40], "simulated_on_all": HALVES}, "simulated_on_humans has no column 'no'; give it one"),
+        ({"simulated_on_all": HALVES[["yes"]]}, "human: 'no' is none of the options .'yes'., the columns of simulated_on_all"),
+        ({"simulated_on_humans": ["yes", "maybe"] * 20, "simulated_on_all": HALVES}, "simulated_on_humans: 'maybe' is none of the options"),
+        ({"simulated_on_humans": HALVES[:40].assign(maybe=0), "simulated_on_all": HALVES}, "simulated_on_humans: 'maybe' is none of"),
+        ({"simulated_on_all": HALVES[["yes", "yes"]]}, "simulated_on_all has two columns 'yes'"),
+        ({"simulated_on_all": HALVES.to_numpy()}, r"simulated_on_all has the shape \(100, 2\); .* a DataFrame with a column per option"),
+        (
+            {"simulated_on_all": HALVES.drop(index=7).reindex(range(100))},
+            rf"simulated_on_all\['no'\]: row 7 has nan, which is no number; {DROP_POOL}",
+        ),
+        ({"simulated_on_all": []}, "simulated_on_all is empty; give what the model answers as others, at least 25"),
+    ],
+)
+def test_labels_and_probabilities_that_cannot_be_shares_are_refused(change, message):
+    for call, more in ((rectify, {"estimand": "share"}), (human_worth, {"option": "yes"})):
+        with pytest.raises(ValueError, match=message):
+            call(**(NO_YES | change | more))
+
+
+def test_options_that_differ_in_case_are_warned_of_and_all_options_have_a_row():
+    with pytest.warns(
+        UserWarning, match=r"differ only in case or spaces count as different ones: ' Yes', 'yes'; spell them alike"
+    ) as heard:
+        found = rectify(**NO_YES | {"simulated_on_all": ["no", " Yes"] * 50}, estimand="share")
+    assert heard[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rectify(**{k: [*v, *["No"] * 9] for k, v in NO_YES.items()}, estimand="share")  # used on all sides: meant
+    assert list(found["term"]) == [" Yes", "no", "yes"]
+    only_there = rectify(**NO_YES | {"simulated_on_humans": ["no", "yes", "yes", "maybe"] * 10}, estimand="share")
+    assert list(only_there["term"]) == ["maybe", "no", "yes"]
+    probabilities = NO_YES | {"simulated_on_humans": HALVES[:40], "simulated_on_all": HALVES[["yes", "no"]]}
+    assert list(rectify(**probabilities, estimand="share")["term"]) == ["yes", "no"]
+    with pytest.raises(ValueError, match="option 'Yes' is none of the options .'no', 'yes'."):
+        human_worth(**NO_YES, option="Yes")
