@@ -281,7 +281,8 @@ def rectify(human, simulated_on_humans, simulated_on_all, *, estimand: str = "me
         Groups of people for cross-fitting λ; 1 takes one λ from everybody, as published.
     ci : float
     interval : {"t", "normal"}
-        For small samples (HC3, quantiles of t with n_eff − 1 degrees of freedom); or as published.
+        For small samples (HC3, quantiles of t with n_eff − 1 degrees of freedom; λ of "ols" from what the model's own regression
+        leaves); or as published.
     width : float, optional
         Width that the interval may have; a wider one is warned of.
     intercept : bool
@@ -422,12 +423,15 @@ class _Fit(NamedTuple):
     inverse: np.ndarray
 
 
-def _functions(theta: np.ndarray, x: np.ndarray, x_all: np.ndarray, s: _Side, link: str) -> _Fit:
-    mu, mu_all = ((special.expit(v @ theta) if link == "logit" else v @ theta) for v in (x, x_all))
+def _functions(theta: np.ndarray, own: np.ndarray | None, x: np.ndarray, x_all: np.ndarray, s: _Side, link: str) -> _Fit:
+    "At coefficients theta; the model's at those of its own, if it has them."
+    inverse_link = special.expit if link == "logit" else np.positive
+    mu, mu_all = (inverse_link(v @ theta) for v in (x, x_all))
+    at, at_all = (mu, mu_all) if own is None else (inverse_link(v @ own) for v in (x, x_all))
     curve, curve_all = ((m * (1 - m) if link == "logit" else np.ones(len(m))) for m in (mu, mu_all))
     hessian = ((x * (s.w * curve)[:, None]).T @ x + (x_all * (s.w_all * curve_all)[:, None]).T @ x_all) / (len(x) + len(x_all))
     part = lambda v, w, m, y: v * (w * (m - y))[:, None]
-    return _Fit(part(x, s.w, mu, s.y), part(x, s.w, mu, s.f), part(x_all, s.w_all, mu_all, s.all), np.linalg.inv(hessian))
+    return _Fit(part(x, s.w, mu, s.y), part(x, s.w, at, s.f), part(x_all, s.w_all, at_all, s.all), np.linalg.inv(hessian))
 
 # %% ../nbs/10b_rectification.ipynb #e1db7ba5
 def _power_of(fit: _Fit) -> float:
@@ -468,25 +472,34 @@ def _regression(human, on_humans, on_all, x, x_all, weights, weights_all, link: 
         raise ValueError(f"logit: human answers must be 0 or 1; row {int(np.argmin(np.isin(y, (0, 1))))} has {y[np.argmin(np.isin(y, (0, 1)))]:g}")
     if x.shape[1] != x_all.shape[1] or len(y) < 5 * x.shape[1]:
         raise ValueError(f"x has {x.shape[1]} predictors, x_all {x_all.shape[1]}, and there are {len(y)} people; at least 5 people per coefficient are needed")
-    power = np.ones(len(y))
-    for _ in range(2):  # λ depends on the coefficients: twice, as published
-        fit = _functions(_solve(x, x_all, s, power, float(np.mean(s.w * power)), link), x, x_all, s, link)
-        power = np.full(len(y), _power_of(fit))
-        for k in np.unique(fold) if fold.max() else ():
-            power[fold == k] = _power_of(fit._replace(human=fit.human[fold != k], model=fit.model[fold != k]))
+    none, spread = np.zeros(len(y)), _small_sandwich if small else _sandwich
+    model = _solve(x_all, x_all, _Side(s.all, s.all, s.all, s.w_all, s.w_all), np.ones(len(x_all)), 1.0, link)
+    own = None
+    if small and link == "ols":  # the model's part is a regression of its own; what that leaves is all that counts
+        s, own = s._replace(f=s.f - x @ model, all=s.all - x_all @ model), np.zeros(x.shape[1])
+    power = _regression_powers(own, x, x_all, s, link, fold)
     mean = float(np.mean(s.w * power))
-    theta = _solve(x, x_all, s, power, mean, link)
-    none = np.zeros(len(y))
-    alone, model = _solve(x, x_all, s, none, 0.0, link), _solve(x_all, x_all, _Side(s.all, s.all, s.all, s.w_all, s.w_all), np.ones(len(x_all)), 1.0, link)
-    spread = _small_sandwich if small else _sandwich
-    variance, base = spread(theta, x, x_all, s, link, power, mean), spread(alone, x, x_all, s, link, none, 0.0)
+    theta, alone = _solve(x, x_all, s, power, mean, link), _solve(x, x_all, s, none, 0.0, link)
+    variance, base = spread(theta, own, x, x_all, s, link, power, mean), spread(alone, own, x, x_all, s, link, none, 0.0)
     effective = len(y) ** 2 / float((s.w**2).sum())
     return [(names[j], _Mean(theta[j], variance[j], mean, alone[j], base[j], model[j], effective), effective - x.shape[1]) for j in range(len(names))]
 
+# %% ../nbs/10b_rectification.ipynb #d3185cfe
+def _regression_powers(own: np.ndarray | None, x: np.ndarray, x_all: np.ndarray, s: _Side, link: str, fold: np.ndarray) -> np.ndarray:
+    "The power of each person, from the other folds."
+    power = np.ones(len(x))
+    for _ in range(2):  # λ depends on the coefficients: twice, as published
+        fit = _functions(_solve(x, x_all, s, power, float(np.mean(s.w * power)), link), own, x, x_all, s, link)
+        power = np.full(len(x), _power_of(fit))
+        for k in np.unique(fold) if fold.max() else ():
+            power[fold == k] = _power_of(fit._replace(human=fit.human[fold != k], model=fit.model[fold != k]))
+    return power
+
 # %% ../nbs/10b_rectification.ipynb #055daad2
-def _sandwich(theta: np.ndarray, x: np.ndarray, x_all: np.ndarray, s: _Side, link: str, power: np.ndarray, mean: float) -> np.ndarray:
+def _sandwich(theta: np.ndarray, own: np.ndarray | None, x: np.ndarray, x_all: np.ndarray, s: _Side, link: str, power: np.ndarray,
+              mean: float) -> np.ndarray:
     "Variances of the coefficients, as published."
-    fit = _functions(theta, x, x_all, s, link)
+    fit = _functions(theta, own, x, x_all, s, link)
     n, n_all, centred = len(fit.human), len(fit.all), _centred(fit, power, mean)
     inner = n / n_all * mean**2 * np.atleast_2d(np.cov(fit.all.T)) + np.atleast_2d(np.cov(centred.T))
     return np.diag(fit.inverse @ inner @ fit.inverse) / n
@@ -497,9 +510,10 @@ def _centred(fit: _Fit, power: np.ndarray, mean: float) -> np.ndarray:
     return fit.human - power[:, None] * (fit.model - fit.all.mean(0) * bool(mean and (power != power[0]).any()))
 
 
-def _small_sandwich(theta: np.ndarray, x: np.ndarray, x_all: np.ndarray, s: _Side, link: str, power: np.ndarray, mean: float) -> np.ndarray:
+def _small_sandwich(theta: np.ndarray, own: np.ndarray | None, x: np.ndarray, x_all: np.ndarray, s: _Side, link: str, power: np.ndarray,
+                    mean: float) -> np.ndarray:
     "The same for small samples: HC3, with the derivatives of the equations that were solved."
-    fit, n, n_all = _functions(theta, x, x_all, s, link), len(x), len(x_all)
+    fit, n, n_all = _functions(theta, own, x, x_all, s, link), len(x), len(x_all)
     slope = (lambda v: special.expit(v @ theta) * special.expit(-v @ theta)) if link == "logit" else (lambda v: np.ones(len(v)))
     gram = lambda v, w: (v * (w * slope(v))[:, None]).T @ v / len(v)
     if link == "ols":  # the two parts are solved separately

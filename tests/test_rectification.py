@@ -169,6 +169,33 @@ def test_intervals_of_coefficients_hold(link):
     assert (held >= 930 - 7).all() and (held <= 970 + 7).all(), held  # three coefficients, each with a Monte Carlo error of 7
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_what_a_regression_takes_out_of_a_model_costs_linear_coefficients_nothing(weighted):
+    "A constant bias of the model, or one along the predictors."
+    x, y, f, x_all, every = design(60, 300, 4)
+    weights = np.linspace(0.5, 2, 60) if weighted else None
+    call = lambda bias, tilt: rectify(
+        y, f + bias + tilt * x[:, 0], every + bias + tilt * x_all[:, 0], estimand="ols", x=x, x_all=x_all, weights=weights
+    )
+    same = ["corrected", "low", "high", "n_eff", "power", "human_low"]
+    for bias, tilt in ((3, 0), (-50, 0), (1, 5)):
+        np.testing.assert_allclose(call(bias, tilt)[same].to_numpy(float), call(0, 0)[same].to_numpy(float), rtol=1e-9, atol=1e-9)
+
+
+def test_intervals_of_linear_coefficients_hold_with_a_biased_model_and_unequal_spread():
+    found = []
+    for seed in range(250):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=400)
+        e = (0.3 + 0.7 * np.abs(x)) * rng.normal(size=400)
+        f = 0.5 * x + 3 + 0.9 * e + 0.3 * rng.normal(size=400)
+        found.append(rectify((1 + 0.5 * x + e)[:100], f[:100], f[100:], estimand="ols", x=x[:100], x_all=x[100:]).loc[1])
+    found = pd.DataFrame(found).astype({"low": float, "high": float, "corrected": float, "se": float})
+    held = ((found["low"] <= 0.5) & (found["high"] >= 0.5)).mean()
+    assert 0.93 - 0.014 <= held <= 0.97 + 0.014  # and one Monte Carlo error
+    assert found["se"].mean() == pytest.approx(found["corrected"].std(), rel=0.12) and found["power"].mean() > 0.6
+
+
 def test_a_useless_model_is_said_to_be_one():
     rng = np.random.default_rng(1)
     found = rectify(rng.normal(size=200), rng.normal(size=200), rng.normal(size=1000)).iloc[0]
