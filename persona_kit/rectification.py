@@ -7,6 +7,7 @@ __all__ = ['FEWEST', 'SMALL', 'RARE', 'rectify', 'human_worth', 'humans_needed']
 
 # %% ../nbs/10b_rectification.ipynb #be672bd5
 import warnings
+from collections import Counter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -266,7 +267,8 @@ def rectify(human, simulated_on_humans, simulated_on_all, *, estimand: str = "me
     Parameters
     ----------
     human, simulated_on_humans : array-like, shape (n,)
-        Human answers (numbers, or labels for shares), and what the model answers as the same people, in the same order.
+        Human answers (numbers, or labels for shares), and what the model answers as the same people, in the same order. Rows go by
+        position: row labels may differ, but series and frames that have the same ones in another order are refused.
     simulated_on_all : array-like, shape (N,)
         What it answers as others, drawn from the population. For shares both may be frames of probabilities with a column per option.
     estimand : {"mean", "share", "ols", "logit"}
@@ -315,7 +317,7 @@ def rectify(human, simulated_on_humans, simulated_on_all, *, estimand: str = "me
     """
     _check_call(estimand, interval, ci, x, x_all, strata)
     n, sides = len(human), (human, simulated_on_humans, simulated_on_all)
-    _check_enough(*sides)
+    _check_sides(*sides, x, x_all, weights, weights_all, strata)
     _warn_if_small(weights, n, weights_all, len(simulated_on_all))
     if estimand in ("ols", "logit"):
         rows = _regression(*sides, x, x_all, weights, weights_all, estimand, _folds(n, folds, seed), intercept, interval == "t")
@@ -350,13 +352,6 @@ def _kish(w: np.ndarray) -> float:
     return float(w.sum() ** 2 / (w**2).sum()) if (w > 0).any() else 0.0
 
 
-def _check_enough(human: Any, on_humans: Any, on_all: Any) -> None:
-    if len(human) < FEWEST:
-        raise ValueError(f"{len(human)} human answers say too little; at least {FEWEST} are needed, and humans_needed() says how many for a width")
-    if not len(on_all):
-        raise ValueError(f"simulated_on_all is empty; give what the model answers as others, at least {SMALL} of them")
-
-
 def _warn_if_small(weights: Any, n: int, weights_all: Any = None, n_all: int = SMALL) -> None:
     kish = n if weights is None else _kish(_mean_one(weights, "weights", n))
     if kish < SMALL:
@@ -379,6 +374,27 @@ def _check_call(estimand: str, interval: str, ci: float, x: Any, x_all: Any, str
         raise ValueError("regressions need x and x_all, the predictors of the people and of all; means and shares take none")
     if strata is not None and estimand in ("ols", "logit"):
         raise ValueError("strata are for means and shares; in a regression put the stratum among the predictors")
+
+# %% ../nbs/10b_rectification.ipynb #ba70514a
+def _check_sides(human: Any, on_humans: Any, on_all: Any, x: Any = None, x_all: Any = None, weights: Any = None, weights_all: Any = None,
+                 strata: Any = None) -> None:
+    if len(human) < FEWEST:
+        raise ValueError(f"{len(human)} human answers say too little; at least {FEWEST} are needed, and humans_needed() says how many for a width")
+    if not len(on_all):
+        raise ValueError(f"simulated_on_all is empty; give what the model answers as others, at least {SMALL} of them")
+    mine, theirs = strata if isinstance(strata, tuple) and len(strata) == 2 else (None, None)
+    _check_order({"human": human, "simulated_on_humans": on_humans, "x": x, "weights": weights, "strata[0]": mine})
+    _check_order({"simulated_on_all": on_all, "x_all": x_all, "weights_all": weights_all, "strata[1]": theirs})
+
+
+def _check_order(side: dict[str, Any]) -> None:
+    "Refuse row labels that are the same in another order."
+    (first, at), *others = [(name, v.index) for name, v in side.items() if isinstance(v, (pd.Series, pd.DataFrame))] or [("", None)]
+    for name, index in others:
+        if len(index) == len(at) and not index.equals(at) and Counter(index) == Counter(at):
+            row = next(i for i, (here, there) in enumerate(zip(index, at, strict=True)) if here != there)
+            raise ValueError(f"{name} has the row labels of {first} in another order (row {row}: {index[row]!s}, not {at[row]!s}), and rows go by position; "
+                             f"give {name}.loc[{first}.index], or {name}.to_numpy() if row {row} is the same person on both sides")
 
 # %% ../nbs/10b_rectification.ipynb #5cf379c1
 def _rectified_frame(rows: list, n: int, n_all: int, ci: float, interval: str, estimand: str) -> pd.DataFrame:
@@ -573,7 +589,7 @@ def human_worth(human, simulated_on_humans, simulated_on_all, *, option=None, ci
     UserWarning
         If there are fewer than 25 people.
     """
-    _check_enough(human, simulated_on_humans, simulated_on_all)
+    _check_sides(human, simulated_on_humans, simulated_on_all)
     columns = _columns(human, simulated_on_humans, simulated_on_all, "mean" if option is None else "share")
     if option is not None and option not in columns:
         raise ValueError(f"option {option!r} is none of the options {list(columns)}")

@@ -398,3 +398,25 @@ def test_options_that_differ_in_case_are_warned_of_and_all_options_have_a_row():
     assert list(rectify(**probabilities, estimand="share")["term"]) == ["yes", "no"]
     with pytest.raises(ValueError, match="option 'Yes' is none of the options .'no', 'yes'."):
         human_worth(**NO_YES, option="Yes")
+
+
+def test_rows_in_another_order_are_refused_and_other_labels_go_by_position():
+    y, f, every = (pd.Series(v) for v in sides(40, 100, 1))
+    turned = f.sample(frac=1, random_state=1)
+    for call in (rectify, human_worth):
+        message = r"^simulated_on_humans has the row labels of human in another order .row 0: \d+, not 0.*give simulated_on_humans.loc"
+        with pytest.raises(ValueError, match=message):
+            call(y, turned, every)
+        by_position = call(y.to_numpy(), f.to_numpy(), every.to_numpy())
+        for same in (f, turned.loc[y.index], f.rename(lambda i: f"person {i}"), f.rename(lambda i: i + 1), f.to_numpy(), list(f)):
+            pd.testing.assert_frame_equal(call(y, same, every), by_position)
+    x, x_all = (pd.DataFrame({"age": np.random.default_rng(1).normal(size=len(v))}) for v in (y, every))
+    for change, message in [
+        ({"weights": y[::-1].abs()}, "^weights has the row labels of human"),
+        ({"weights_all": every[::-1].abs()}, "^weights_all has the row labels of simulated_on_all"),
+        ({"strata": (y[::-1] > 0, every > 0)}, r"^strata\[0\] has the row labels of human"),
+        ({"estimand": "ols", "x": x, "x_all": x_all[::-1]}, "^x_all has the row labels of simulated_on_all"),
+        ({"estimand": "ols", "x": x[::-1], "x_all": x_all, "simulated_on_humans": list(f)}, "^x has the row labels of human"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            rectify(**{"human": y, "simulated_on_humans": f, "simulated_on_all": every} | change)
