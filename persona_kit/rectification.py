@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, special, stats
 
+from .elections import _check_draws
 from .tables import row_uniforms
 
 # %% ../nbs/10b_rectification.ipynb #8659f72d
@@ -233,7 +234,6 @@ def _options(used: dict[str, set], frames: dict[str, pd.DataFrame]) -> list:
             raise ValueError(f"{name} has no column {min(set(options) - here, key=str)!r}; give it one, of zeros if it is never chosen")
     return options
 
-
 # %% ../nbs/10b_rectification.ipynb #2988971c
 def _check_spelling(used: dict[str, set]) -> None:
     "Refuse sides without a common option; warn of options that differ only in case or spaces."
@@ -256,7 +256,6 @@ def _probabilities(frame: pd.DataFrame, option: Any, name: str, n: int | None) -
     if odd.any():
         raise ValueError(f"{name}[{option!r}]: row {int(odd.argmax())} has {out[odd.argmax()]:g}, which is no probability (0 to 1); divide percentages by 100")
     return out
-
 
 # %% ../nbs/10b_rectification.ipynb #96dfd289
 def rectify(human, simulated_on_humans, simulated_on_all, *, estimand: str = "mean", x=None, x_all=None, weights=None, weights_all=None,
@@ -368,12 +367,16 @@ def _check_call(estimand: str, interval: str, ci: float, x: Any, x_all: Any, str
         raise ValueError(f"unknown estimand {estimand!r}; one of mean, share, ols, logit")
     if interval not in ("t", "normal"):
         raise ValueError(f"unknown interval {interval!r}; one of t, normal")
-    if not 0 < ci < 1:
-        raise ValueError(f"ci must be between 0 and 1, such as 0.95; got {ci!r}")
+    _check_level(ci)
     if (estimand in ("ols", "logit")) != (x is not None and x_all is not None):
         raise ValueError("regressions need x and x_all, the predictors of the people and of all; means and shares take none")
     if strata is not None and estimand in ("ols", "logit"):
         raise ValueError("strata are for means and shares; in a regression put the stratum among the predictors")
+
+
+def _check_level(ci: float) -> None:
+    if not (isinstance(ci, (int, float)) and 0 < ci < 1):
+        raise ValueError(f"ci must be between 0 and 1, such as 0.95; got {ci!r}")
 
 # %% ../nbs/10b_rectification.ipynb #ba70514a
 def _check_sides(human: Any, on_humans: Any, on_all: Any, x: Any = None, x_all: Any = None, weights: Any = None, weights_all: Any = None,
@@ -386,11 +389,12 @@ def _check_sides(human: Any, on_humans: Any, on_all: Any, x: Any = None, x_all: 
     _check_order({"human": human, "simulated_on_humans": on_humans, "x": x, "weights": weights, "strata[0]": mine})
     _check_order({"simulated_on_all": on_all, "x_all": x_all, "weights_all": weights_all, "strata[1]": theirs})
 
-
+# %% ../nbs/10b_rectification.ipynb #ba70514b
 def _check_order(side: dict[str, Any]) -> None:
     "Refuse row labels that are the same in another order."
-    (first, at), *others = [(name, v.index) for name, v in side.items() if isinstance(v, (pd.Series, pd.DataFrame))] or [("", None)]
-    for name, index in others:
+    indexed = [(name, v.index) for name, v in side.items() if isinstance(v, (pd.Series, pd.DataFrame))]
+    for name, index in indexed[1:]:
+        first, at = indexed[0]
         if len(index) == len(at) and not index.equals(at) and Counter(index) == Counter(at):
             row = next(i for i, (here, there) in enumerate(zip(index, at, strict=True)) if here != there)
             raise ValueError(f"{name} has the row labels of {first} in another order (row {row}: {index[row]!s}, not {at[row]!s}), and rows go by position; "
@@ -472,11 +476,15 @@ def _solve(x: np.ndarray, x_all: np.ndarray, s: _Side, power: np.ndarray, mean: 
         score = x.T @ (s.w * (mu - s.y - power * (mu - s.f))) / len(x) + mean * (x_all.T @ (s.w_all * (mu_all - s.all))) / len(x_all)
         curve = ((x * (s.w * (1 - power) * mu * (1 - mu))[:, None]).T @ x / len(x)
                  + mean * (x_all * (s.w_all * mu_all * (1 - mu_all))[:, None]).T @ x_all / len(x_all))
-        step = np.linalg.solve(curve, score)
+        try:
+            step = np.linalg.solve(curve, score)
+        except np.linalg.LinAlgError:  # all fitted chances are 0 or 1
+            break
         theta = theta - step * min(1, 5 / max(np.abs(step).max(), 1e-300))
         if np.abs(step).max() < 1e-12:
             return theta
-    raise ValueError("the logistic regression does not converge: a predictor tells the answers apart completely; drop it, or ask more people")
+    raise ValueError("the logistic regression does not converge: several predictors together tell the answers apart, or the model is further off than "
+                     f"{len(x)} answers can correct (λ {mean:.2f}); drop predictors, or ask more people")
 
 # %% ../nbs/10b_rectification.ipynb #d3185cff
 def _regression(human, on_humans, on_all, x, x_all, weights, weights_all, link: str, fold: np.ndarray, intercept: bool, small: bool) -> list:
@@ -488,6 +496,11 @@ def _regression(human, on_humans, on_all, x, x_all, weights, weights_all, link: 
         raise ValueError(f"logit: human answers must be 0 or 1; row {int(np.argmin(np.isin(y, (0, 1))))} has {y[np.argmin(np.isin(y, (0, 1)))]:g}")
     if x.shape[1] != x_all.shape[1] or len(y) < 5 * x.shape[1]:
         raise ValueError(f"x has {x.shape[1]} predictors, x_all {x_all.shape[1]}, and there are {len(y)} people; at least 5 people per coefficient are needed")
+    for side, name, v, w in (("people", "x", x, s.w), ("simulated people", "x_all", x_all, s.w_all)):
+        _check_rank(v, w, names, name, side)
+    if link == "logit":
+        _check_overlap(x, y, s.w, names, "human", intercept)
+        _check_overlap(x_all, s.all, s.w_all, names, "simulated_on_all", intercept)
     none, spread = np.zeros(len(y)), _small_sandwich if small else _sandwich
     model = _solve(x_all, x_all, _Side(s.all, s.all, s.all, s.w_all, s.w_all), np.ones(len(x_all)), 1.0, link)
     own = None
@@ -556,9 +569,38 @@ def _matched(x: Any, x_all: Any) -> Any:
 
 
 def _predictors(x: Any, name: str, intercept: bool) -> tuple[list, np.ndarray]:
-    frame = x if isinstance(x, pd.DataFrame) else pd.DataFrame(np.asarray(x, dtype=float).reshape(len(x), -1))
+    frame = x if isinstance(x, pd.DataFrame) else pd.DataFrame(np.asarray(x, dtype=object).reshape(len(x), -1))
     values = np.column_stack([_numbers(frame[c], f"{name}[{c!r}]") for c in frame])
     return (["intercept", *frame.columns], np.column_stack([np.ones(len(values)), values])) if intercept else (list(frame.columns), values)
+
+# %% ../nbs/10b_rectification.ipynb #b9bf3dbd
+def _check_rank(x: np.ndarray, w: np.ndarray, names: list, given: str, side: str) -> None:
+    "Refuse predictors that are constant or a sum of others."
+    x, k = x[w > 0], x.shape[1]
+    if len(x) < k:
+        raise ValueError(f"{given} has {len(x)} rows with a weight above 0 for {k} coefficients; give more of them, or fewer predictors")
+    length = np.linalg.norm(x, axis=0)
+    left = np.abs(np.diag(np.linalg.qr(x / np.where(length > 0, length, 1), mode="r")))
+    if left.min() < 1e-7:
+        j = int(np.argmax(left < 1e-7))
+        what = (f"is {x[0, j]:g} for all {len(x)} {side}" if np.ptp(x[:, j]) == 0
+                else f"is the same as a sum of predictors before it ({', '.join(map(str, names[:j][:6]))}), each times a number")
+        raise ValueError(f"{given}[{names[j]!r}] {what}: it can have no coefficient of its own; drop it, and of columns that sum to 1 one")
+
+# %% ../nbs/10b_rectification.ipynb #b9bf3dbe
+def _check_overlap(x: np.ndarray, y: np.ndarray, w: np.ndarray, names: list, given: str, intercept: bool) -> None:
+    "Refuse answers of a logistic regression that are all the same, or that a predictor tells apart."
+    x, y = x[w > 0], y[w > 0]
+    if (y == y[0]).all() and y[0] in (0, 1):
+        raise ValueError(f"{given}: all {len(y)} answers are {y[0]:g}, of which a logistic regression can say nothing; give answers that differ")
+    if not np.isin(y, (0, 1)).all() or not intercept:
+        return
+    no, yes = x[y == 0], x[y == 1]
+    apart = (no.max(0) <= yes.min(0)) | (yes.max(0) <= no.min(0))
+    apart[0] = False
+    if apart.any():
+        raise ValueError(f"{given}: the predictor {names[int(apart.argmax())]!r} tells the answers 0 and 1 apart completely, so that its coefficient has no end; "
+                         "drop it, or ask more people")
 
 # %% ../nbs/10b_rectification.ipynb #a0a70312
 def human_worth(human, simulated_on_humans, simulated_on_all, *, option=None, ci: float = 0.95, n_boot: int = 2000, seed: int = 0) -> pd.DataFrame:
@@ -589,6 +631,7 @@ def human_worth(human, simulated_on_humans, simulated_on_all, *, option=None, ci
     UserWarning
         If there are fewer than 25 people.
     """
+    _check_draws(ci, n_boot)
     _check_sides(human, simulated_on_humans, simulated_on_all)
     columns = _columns(human, simulated_on_humans, simulated_on_all, "mean" if option is None else "share")
     if option is not None and option not in columns:
@@ -636,7 +679,7 @@ def humans_needed(width: float, *, share: float | None = None, sd: float | None 
     n_simulated : float
         People that the model answers for.
     pilot : (human, simulated_on_humans, simulated_on_all), optional
-        Numbers; gives sd, correlation and n_simulated, and the correlation an interval.
+        Numbers, of 10 people or more; gives sd, correlation and n_simulated, and the correlation an interval.
     design_effect : float
     ci : float
 
@@ -648,24 +691,54 @@ def humans_needed(width: float, *, share: float | None = None, sd: float | None 
     Raises
     ------
     ValueError
-        If something is out of range.
+        If something is out of range, such as a width of 6 for shares, or a pilot has too few people.
+
+    Warns
+    -----
+    UserWarning
+        If fewer than 10 people would do.
     """
-    rho = (correlation,) * 3
+    _check_level(ci)
+    rho, shares = (correlation,) * 3, sd is None
     if pilot is not None:
-        y, f = _numbers(pilot[0], "pilot"), _numbers(pilot[1], "pilot")
-        sd, n_simulated = float(y.std(ddof=1)), len(pilot[2])
-        r = float(np.corrcoef(y, f)[0, 1]) if f.std() > 0 and y.std() > 0 else 0.0
-        reach = stats.norm.ppf((1 + ci) / 2) / np.sqrt(max(len(y) - 3, 1))
-        rho = (r, *np.tanh(np.arctanh(np.clip(r, -0.999999, 0.999999)) + np.array([reach, -reach])))
+        sd, n_simulated, rho, shares = _piloted(pilot, ci)
     spread = sd**2 if sd is not None else (0.5 if share is None else share) * (1 - (0.5 if share is None else share))
-    if not (width > 0 and spread > 0 and design_effect >= 1 and all(-1 < c < 1 for c in rho) and n_simulated > 0):
-        raise ValueError(f"width {width!r}, variance {spread!r} and n_simulated must be positive, design_effect ≥ 1, |correlation| < 1")
+    for fits, rule, given in [
+        (width > 0, "width must be positive", width),
+        (not shares or width < 1, "the width of a share must be below 1 (± 3 points are 0.06)", width),
+        (spread > 0 and (sd is None or sd > 0), "sd must be positive" if sd is not None else "share must be between 0 and 1, such as 0.5", share if sd is None else sd),
+        (all(-1 < c < 1 for c in rho), "correlation must be between -1 and 1", rho[0]),
+        (n_simulated > 0, "n_simulated must be positive", n_simulated),
+        (design_effect >= 1, "design_effect must be ≥ 1", design_effect),
+    ]:
+        if not fits:
+            raise ValueError(f"{rule}; got {given:g}")
     limit = (width / 2 / stats.norm.ppf((1 + ci) / 2)) ** 2 / (spread * design_effect)
     need = [_needed(limit, max(c, 0.0), n_simulated) for c in rho]
+    if need[0] < FEWEST:
+        warnings.warn(f"{need[0]} people would give an interval {width:g} wide, but fewer than {FEWEST} cannot be rectified; is width in the units of the "
+                      "answers?", stacklevel=2)
     return pd.DataFrame([("people alone", *[int(np.ceil(1 / limit))] * 3, np.nan), ("rectified", *need, rho[0])],
                         columns=["estimate", "humans", "low", "high", "correlation"])
 
-
+# %% ../nbs/10b_rectification.ipynb #a2cbff60
 def _needed(limit: float, rho: float, n_simulated: float) -> int:
     gap = lambda n: (1 - rho**2 / (1 + n / n_simulated)) / n - limit
-    return int(np.ceil(optimize.brentq(gap, 1e-9, 2 / limit) - 1e-9))
+    return int(np.ceil(optimize.brentq(gap, (1 - rho**2) / limit / 2, 2 / limit) - 1e-9))
+
+# %% ../nbs/10b_rectification.ipynb #a2cbff61
+def _piloted(pilot: tuple, ci: float) -> tuple[float, int, tuple, bool]:
+    "Standard deviation, simulated people, correlation with its interval, and whether answers are 0 and 1."
+    if not isinstance(pilot, (tuple, list)) or len(pilot) != 3:
+        raise ValueError("pilot must be three: human answers, simulated ones of the same people, and simulated ones of others")
+    n = len(pilot[0])
+    if n < FEWEST:
+        raise ValueError(f"pilot has {n} human answers, from which no correlation can be told; at least {FEWEST} are needed, or give sd (or share) and correlation")
+    _check_sides(*pilot)
+    y, f, everybody = _columns(*pilot, "mean")["mean"]
+    if y.min() == y.max():
+        raise ValueError(f"pilot: all {n} human answers are the same ({y[0]:g}); ask more people, or give sd (or share) and correlation")
+    r = float(np.corrcoef(y, f)[0, 1]) if f.std() > 0 else 0.0
+    reach = stats.norm.ppf((1 + ci) / 2) / np.sqrt(n - 3)
+    ends = np.tanh(np.arctanh(np.clip(r, -0.999999, 0.999999)) + np.array([reach, -reach]))
+    return float(y.std(ddof=1)), len(everybody), (r, *ends), bool(np.isin(y, (0, 1)).all())

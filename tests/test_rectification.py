@@ -420,3 +420,93 @@ def test_rows_in_another_order_are_refused_and_other_labels_go_by_position():
     ]:
         with pytest.raises(ValueError, match=message):
             rectify(**{"human": y, "simulated_on_humans": f, "simulated_on_all": every} | change)
+
+
+@pytest.mark.parametrize("link", ["ols", "logit"])
+@pytest.mark.parametrize(
+    ("change", "change_all", "message"),
+    [
+        ({"b": 7}, {}, r"x\['b'\] is 7 for all 60 people: it can have no coefficient of its own; drop it"),
+        ({}, {"b": 0}, r"x_all\['b'\] is 0 for all 200 simulated people"),
+        ({"c": lambda x: 2 * x["a"] - x["b"] + 3}, {}, r"x\['c'\] is the same as a sum of predictors before it \(intercept, a, b\)"),
+        ({"b": lambda x: x["a"] > 0, "c": lambda x: x["a"] <= 0}, {}, r"x\['c'\] is the same as a sum .* of columns that sum to 1 one"),
+        ({"b": "old"}, {}, r"x\['b'\]: row 0 has old, which is no number; code answers as numbers"),
+    ],
+)
+def test_predictors_without_a_coefficient_of_their_own_are_named(link, change, change_all, message):
+    x, y, f, x_all, every = design(60, 200, 1, link)
+    x, x_all = (pd.DataFrame(v, columns=["a", "b"]).assign(c=np.arange(len(v)) % 7) for v in (x, x_all))
+    with pytest.raises(ValueError, match=message):
+        rectify(y, f, every, estimand=link, x=x.assign(**change), x_all=x_all.assign(**change_all))
+    scaled = rectify(y, f, every, estimand=link, x=x.assign(b=x["b"] * 3e4 + 5e4), x_all=x_all.assign(b=x_all["b"] * 3e4 + 5e4))
+    assert np.isfinite(scaled[["low", "high"]].to_numpy()).all()  # dollars are no constant
+
+
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        ("answer", "human: the predictor 'b' tells the answers 0 and 1 apart completely, so that its coefficient has no end; drop it"),
+        ("group", "human: the predictor 'b' tells the answers"),
+        ("model", "simulated_on_all: the predictor 'b' tells the answers"),
+        ("same", "human: all 60 answers are 1"),
+        ("together", "several predictors together tell the answers apart"),
+    ],
+)
+def test_logistic_coefficients_without_an_end_are_named(case, message):
+    x, y, f, x_all, every = design(60, 200, 1, "logit")
+    x, x_all = (pd.DataFrame(v, columns=["a", "b"]) for v in (x, x_all))
+    if case == "answer":
+        x["b"] = y
+    elif case == "group":
+        x["b"] = (np.arange(60) < 9) * y
+    elif case == "model":
+        every = (x_all["b"] > 0).astype(float)
+    else:
+        y = np.ones(60) if case == "same" else (x["a"] + x["b"] > 0).astype(float)
+    with pytest.raises(ValueError, match=message):
+        rectify(y, f, every, estimand="logit", x=x, x_all=x_all)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"width": 6}, r"the width of a share must be below 1 \(± 3 points are 0.06\); got 6"),
+        ({"width": 6, "pilot": ([0, 1] * 20, [0, 1, 1, 1] * 10, [0, 1] * 50)}, "the width of a share must be below 1"),
+        ({"width": -1, "sd": 2}, "width must be positive; got -1"),
+        ({"width": 0.1, "sd": -2}, "sd must be positive; got -2"),
+        ({"width": 0.1, "share": 40}, "share must be between 0 and 1, such as 0.5; got 40"),
+        ({"width": 0.1, "correlation": 60}, "correlation must be between -1 and 1; got 60"),
+        ({"width": 0.1, "n_simulated": 0}, "n_simulated must be positive; got 0"),
+        ({"width": 0.1, "design_effect": 0.5}, "design_effect must be ≥ 1; got 0.5"),
+        ({"width": 0.1, "ci": 95}, "ci must be between 0 and 1, such as 0.95; got 95"),
+        ({"width": 0.1, "ci": None}, "ci must be between 0 and 1, such as 0.95; got None"),
+        (
+            {"width": 0.06, "pilot": ([0, 1, 1], [0, 1, 1], [0, 1])},
+            "pilot has 3 human answers, from which no correlation can be told; at least 10",
+        ),
+        ({"width": 0.06, "pilot": ([0, 1] * 20, [0, 1] * 19, [0, 1])}, "simulated_on_humans has 38 values where 40 are needed"),
+        ({"width": 0.06, "pilot": ([0, 1] * 20, [0, 1] * 20)}, "pilot must be three"),
+        ({"width": 0.06, "pilot": ([1] * 40, [0, 1] * 20, [0, 1])}, r"pilot: all 40 human answers are the same \(1\)"),
+        ({"width": 0.06, "pilot": ([0, 1] * 20, [0, 1] * 20, [])}, "simulated_on_all is empty"),
+    ],
+)
+def test_needs_that_cannot_be_told_are_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        humans_needed(**given)
+
+
+def test_needs_below_ten_people_are_warned_of_and_any_spread_has_a_need():
+    with pytest.warns(UserWarning, match="1 people would give an interval 6 wide, but fewer than 10 cannot be rectified"):
+        humans_needed(6, sd=1)
+    need = humans_needed(1e-4, pilot=(np.linspace(0.5, 0.5001, 12), np.linspace(0, 1, 12) ** 2, np.zeros(30)))
+    assert (need["low"] <= need["humans"]).all() and (need["humans"] <= need["high"]).all()
+    assert humans_needed(1e-6, sd=1, correlation=0.999, n_simulated=100)["humans"].between(1e12, 1e15).all()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [({"ci": 95}, "ci must be between 0 and 1"), ({"n_boot": 0}, "n_boot must be a whole number of at least 2, got 0")],
+)
+def test_worths_refuse_levels_and_draws_out_of_range(given, message):
+    with pytest.raises(ValueError, match=message):
+        human_worth(*sides(40, 100, 1), **given)
