@@ -7,12 +7,14 @@ __all__ = ['FEWEST', 'SMALL', 'RARE', 'rectify', 'human_worth', 'humans_needed']
 
 # %% ../nbs/10b_rectification.ipynb #be672bd5
 import warnings
+from collections import Counter
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy import optimize, special, stats
 
+from .elections import _check_draws
 from .tables import row_uniforms
 
 # %% ../nbs/10b_rectification.ipynb #8659f72d
@@ -126,14 +128,26 @@ def _stratified(s: _Side, strata: tuple[np.ndarray, np.ndarray] | None, fold: np
 # %% ../nbs/10b_rectification.ipynb #a2c90110
 def _numbers(values: Any, name: str, n: int | None = None) -> np.ndarray:
     out = pd.to_numeric(pd.Series(np.asarray(values).ravel()), errors="coerce").to_numpy(float)
-    if n is not None and len(out) != n:
-        raise ValueError(f"{name} has {len(out)} values where {n} are needed; one per person, in the same order")
+    _check_length(len(out), name, n)
     if not np.isfinite(out).all():
         row = int(np.argmax(~np.isfinite(out)))
-        raise ValueError(f"{name}: row {row} has {np.asarray(values, dtype=object).ravel()[row]!s}, which is no number; drop people without an answer on both sides")
+        found = np.asarray(values, dtype=object).ravel()[row]
+        way_out = "code answers as numbers" if isinstance(found, str) else _without(name)
+        raise ValueError(f"{name}: row {row} has {found!s}, which is no number; {way_out}")
     return out
 
 
+def _check_length(found: int, name: str, n: int | None) -> None:
+    if n is not None and found != n:
+        raise ValueError(f"{name} has {found} values where {n} are needed; one per person, in the same order")
+
+
+def _without(name: str) -> str:
+    "What to do about rows without a value."
+    pool = "drop such rows from the model's pool, on all that ends in _all"
+    return pool if "_all" in name else "drop people without an answer on both sides"
+
+# %% ../nbs/10b_rectification.ipynb #a2c90111
 def _mean_one(weights: Any, name: str, n: int) -> np.ndarray:
     if weights is None:
         return np.ones(n)
@@ -181,16 +195,67 @@ def _columns(human: Any, on_humans: Any, on_all: Any, estimand: str) -> dict[Any
     if estimand == "mean":
         y = _numbers(human, "human")
         return {"mean": (y, _numbers(on_humans, "simulated_on_humans", len(y)), _numbers(on_all, "simulated_on_all"))}
-    labels = pd.Series(np.asarray(human).ravel(), dtype=object)
-    if labels.isna().any():
-        raise ValueError(f"human: row {int(labels.isna().argmax())} has no answer; drop people without an answer on both sides")
-    options = list(on_all.columns) if isinstance(on_all, pd.DataFrame) else sorted(set(labels) | set(np.asarray(on_all).ravel()), key=str)
-    odd = [o for o in labels.unique() if o not in options]
-    if odd:
-        raise ValueError(f"human: {odd[0]!r} is none of the options {options}")
-    pick = lambda x, o, name, n: _numbers(x[o] if isinstance(x, pd.DataFrame) else np.asarray(x, dtype=object).ravel() == o, name, n)
-    return {o: (labels.eq(o).to_numpy(float), pick(on_humans, o, "simulated_on_humans", len(labels)), pick(on_all, o, "simulated_on_all", None))
-            for o in options}
+    labels = {"human": _labels(human, "human")}
+    n = len(labels["human"])
+    model = {"simulated_on_humans": (on_humans, n), "simulated_on_all": (on_all, None)}
+    frames = {name: v for name, (v, _) in model.items() if isinstance(v, pd.DataFrame)}
+    labels |= {name: _labels(v, name, size) for name, (v, size) in model.items() if name not in frames}
+    options = _options({name: set(v) for name, v in labels.items()}, frames)
+    pick = lambda o, name, n: _probabilities(frames[name], o, name, n) if name in frames else (labels[name] == o).astype(float)
+    return {o: (pick(o, "human", n), pick(o, "simulated_on_humans", n), pick(o, "simulated_on_all", None)) for o in options}
+
+# %% ../nbs/10b_rectification.ipynb #2988971d
+def _labels(values: Any, name: str, n: int | None = None) -> np.ndarray:
+    out = np.asarray(values, dtype=object)
+    if out.ndim > 1 and out.size != len(out):
+        raise ValueError(f"{name} has the shape {out.shape}; answers are one label per person, and probabilities a DataFrame with a column per option")
+    out = out.ravel()
+    _check_length(len(out), name, n)
+    missing = pd.isna(out)
+    if missing.any():
+        raise ValueError(f"{name}: row {int(missing.argmax())} has no answer; {_without(name)}")
+    return out
+
+
+def _options(used: dict[str, set], frames: dict[str, pd.DataFrame]) -> list:
+    "Options in order; used has those of each side that gave labels."
+    for name, frame in frames.items():
+        if frame.columns.has_duplicates:
+            raise ValueError(f"{name} has two columns {frame.columns[frame.columns.duplicated()][0]!r}; an option has one")
+    if not frames:
+        _check_spelling(used)
+        return sorted(set().union(*used.values()), key=str)
+    options = list(list(frames.values())[-1].columns)
+    for name, here in (used | {name: set(frame.columns) for name, frame in frames.items()}).items():
+        if here - set(options):
+            odd = min(here - set(options), key=str)
+            raise ValueError(f"{name}: {odd!r} is none of the options {options}, the columns of {list(frames)[-1]}")
+        if name in frames and set(options) - here:
+            raise ValueError(f"{name} has no column {min(set(options) - here, key=str)!r}; give it one, of zeros if it is never chosen")
+    return options
+
+# %% ../nbs/10b_rectification.ipynb #2988971c
+def _check_spelling(used: dict[str, set]) -> None:
+    "Refuse sides without a common option; warn of options that differ only in case or spaces."
+    people, model = used["human"], used["simulated_on_humans"] | used["simulated_on_all"]
+    listed = lambda options: ", ".join(map(repr, sorted(options, key=str)[:6]))
+    if not people & model:
+        raise ValueError(f"no human answer ({listed(people)}) is among the model's ({listed(model)}); spell the options alike on both sides")
+    alike: dict[str, list] = {}
+    for o in sorted(people | model, key=str):
+        alike.setdefault(str(o).strip().casefold(), []).append(o)
+    twins = [same for same in alike.values() if len(same) > 1 and any(o not in side for o in same for side in used.values())]
+    if twins:
+        warnings.warn(f"options that differ only in case or spaces count as different ones: {'; '.join(map(listed, twins))}; spell them alike on both "
+                      "sides", stacklevel=5)
+
+
+def _probabilities(frame: pd.DataFrame, option: Any, name: str, n: int | None) -> np.ndarray:
+    out = _numbers(frame[option], f"{name}[{option!r}]", n)
+    odd = (out < 0) | (out > 1)
+    if odd.any():
+        raise ValueError(f"{name}[{option!r}]: row {int(odd.argmax())} has {out[odd.argmax()]:g}, which is no probability (0 to 1); divide percentages by 100")
+    return out
 
 # %% ../nbs/10b_rectification.ipynb #96dfd289
 def rectify(human, simulated_on_humans, simulated_on_all, *, estimand: str = "mean", x=None, x_all=None, weights=None, weights_all=None,
@@ -201,13 +266,14 @@ def rectify(human, simulated_on_humans, simulated_on_all, *, estimand: str = "me
     Parameters
     ----------
     human, simulated_on_humans : array-like, shape (n,)
-        Human answers (numbers, or labels for shares), and what the model answers as the same people, in the same order.
+        Human answers (numbers, or labels for shares), and what the model answers as the same people, in the same order. Rows go by
+        position: row labels may differ, but series and frames that have the same ones in another order are refused.
     simulated_on_all : array-like, shape (N,)
         What it answers as others, drawn from the population. For shares both may be frames of probabilities with a column per option.
     estimand : {"mean", "share", "ols", "logit"}
         For regressions of the answers on `x` coefficients are estimated; "logit" needs answers 0 and 1.
     x, x_all : DataFrame or array, shapes (n, d) and (N, d), optional
-        Predictors of both, for regressions.
+        Predictors of both, for regressions; of two frames the columns are matched by name, otherwise by position.
     weights, weights_all : array-like, optional
         Survey weights of both; their variance is linearised.
     strata : pair of array-likes, optional
@@ -216,7 +282,8 @@ def rectify(human, simulated_on_humans, simulated_on_all, *, estimand: str = "me
         Groups of people for cross-fitting λ; 1 takes one λ from everybody, as published.
     ci : float
     interval : {"t", "normal"}
-        For small samples (HC3, quantiles of t with n_eff − 1 degrees of freedom); or as published.
+        For small samples (HC3, quantiles of t with n_eff − 1 degrees of freedom; λ of "ols" from what the model's own regression
+        leaves); or as published.
     width : float, optional
         Width that the interval may have; a wider one is warned of.
     intercept : bool
@@ -232,13 +299,14 @@ def rectify(human, simulated_on_humans, simulated_on_all, *, estimand: str = "me
     Raises
     ------
     ValueError
-        If lengths differ, values are missing, there are fewer than 10 people, or a stratum has fewer than 2 with a weight above 0.
+        If lengths differ, values are missing on any side, human and simulated answers have no option in common, probabilities lie
+        outside 0 to 1, there are fewer than 10 people, or a stratum has fewer than 2 with a weight above 0.
 
     Warns
     -----
     UserWarning
         If people or simulated answers are fewer than 25 (as their weights leave them), or fewer than 5 tell a share from 0 or 1; if all
-        gave the same answer; if an interval is wider than `width`.
+        gave the same answer; if options differ only in case or spaces between the sides; if an interval is wider than `width`.
 
     References
     ----------
@@ -248,16 +316,13 @@ def rectify(human, simulated_on_humans, simulated_on_all, *, estimand: str = "me
     """
     _check_call(estimand, interval, ci, x, x_all, strata)
     n, sides = len(human), (human, simulated_on_humans, simulated_on_all)
-    if n < FEWEST:
-        raise ValueError(f"{n} human answers carry no interval; at least {FEWEST} are needed, and humans_needed() says how many for a width")
+    _check_sides(*sides, x, x_all, weights, weights_all, strata)
     _warn_if_small(weights, n, weights_all, len(simulated_on_all))
     if estimand in ("ols", "logit"):
         rows = _regression(*sides, x, x_all, weights, weights_all, estimand, _folds(n, folds, seed), intercept, interval == "t")
     else:
         rows = _means(_columns(*sides, estimand), weights, weights_all, strata, _folds(n, folds, seed), estimand, interval == "t")
-    frame = _rectified_frame(rows, n, len(simulated_on_all), ci, interval, estimand)
-    _warn_if_wide(frame, width, n)
-    return frame
+    return _warned_if_wide(_rectified_frame(rows, n, len(simulated_on_all), ci, interval, estimand), width, n)
 
 # %% ../nbs/10b_rectification.ipynb #10912d0d
 def _means(columns: dict, weights: Any, weights_all: Any, strata: Any, fold: np.ndarray, estimand: str, small: bool) -> list:
@@ -302,12 +367,38 @@ def _check_call(estimand: str, interval: str, ci: float, x: Any, x_all: Any, str
         raise ValueError(f"unknown estimand {estimand!r}; one of mean, share, ols, logit")
     if interval not in ("t", "normal"):
         raise ValueError(f"unknown interval {interval!r}; one of t, normal")
-    if not 0 < ci < 1:
-        raise ValueError(f"ci must be between 0 and 1, such as 0.95; got {ci!r}")
+    _check_level(ci)
     if (estimand in ("ols", "logit")) != (x is not None and x_all is not None):
         raise ValueError("regressions need x and x_all, the predictors of the people and of all; means and shares take none")
     if strata is not None and estimand in ("ols", "logit"):
         raise ValueError("strata are for means and shares; in a regression put the stratum among the predictors")
+
+
+def _check_level(ci: float) -> None:
+    if not (isinstance(ci, (int, float)) and 0 < ci < 1):
+        raise ValueError(f"ci must be between 0 and 1, such as 0.95; got {ci!r}")
+
+# %% ../nbs/10b_rectification.ipynb #ba70514a
+def _check_sides(human: Any, on_humans: Any, on_all: Any, x: Any = None, x_all: Any = None, weights: Any = None, weights_all: Any = None,
+                 strata: Any = None) -> None:
+    if len(human) < FEWEST:
+        raise ValueError(f"{len(human)} human answers say too little; at least {FEWEST} are needed, and humans_needed() says how many for a width")
+    if not len(on_all):
+        raise ValueError(f"simulated_on_all is empty; give what the model answers as others, at least {SMALL} of them")
+    mine, theirs = strata if isinstance(strata, tuple) and len(strata) == 2 else (None, None)
+    _check_order({"human": human, "simulated_on_humans": on_humans, "x": x, "weights": weights, "strata[0]": mine})
+    _check_order({"simulated_on_all": on_all, "x_all": x_all, "weights_all": weights_all, "strata[1]": theirs})
+
+# %% ../nbs/10b_rectification.ipynb #ba70514b
+def _check_order(side: dict[str, Any]) -> None:
+    "Refuse row labels that are the same in another order."
+    indexed = [(name, v.index) for name, v in side.items() if isinstance(v, (pd.Series, pd.DataFrame))]
+    for name, index in indexed[1:]:
+        first, at = indexed[0]
+        if len(index) == len(at) and not index.equals(at) and Counter(index) == Counter(at):
+            row = next(i for i, (here, there) in enumerate(zip(index, at, strict=True)) if here != there)
+            raise ValueError(f"{name} has the row labels of {first} in another order (row {row}: {index[row]!s}, not {at[row]!s}), and rows go by position; "
+                             f"give {name}.loc[{first}.index], or {name}.to_numpy() if row {row} is the same person on both sides")
 
 # %% ../nbs/10b_rectification.ipynb #5cf379c1
 def _rectified_frame(rows: list, n: int, n_all: int, ci: float, interval: str, estimand: str) -> pd.DataFrame:
@@ -336,11 +427,12 @@ def _score_ends(found: _Mean, quantile: float, ends: list) -> list:
             min(ends[2], h - below), max(ends[3], h + above)]
 
 
-def _warn_if_wide(frame: pd.DataFrame, width: float | None, n: int) -> None:
+def _warned_if_wide(frame: pd.DataFrame, width: float | None, n: int) -> pd.DataFrame:
     widest = float((frame["high"] - frame["low"]).max())
     if width is not None and widest > width:
         warnings.warn(f"{n} human answers give an interval {widest:.3g} wide, not {width:g}; about {int(np.ceil(n * (widest / width) ** 2))} would be "
                       "needed at this worth of the model", stacklevel=3)
+    return frame
 
 # %% ../nbs/10b_rectification.ipynb #828deb1e
 class _Fit(NamedTuple):
@@ -351,12 +443,15 @@ class _Fit(NamedTuple):
     inverse: np.ndarray
 
 
-def _functions(theta: np.ndarray, x: np.ndarray, x_all: np.ndarray, s: _Side, link: str) -> _Fit:
-    mu, mu_all = ((special.expit(v @ theta) if link == "logit" else v @ theta) for v in (x, x_all))
+def _functions(theta: np.ndarray, own: np.ndarray | None, x: np.ndarray, x_all: np.ndarray, s: _Side, link: str) -> _Fit:
+    "At coefficients theta; the model's at those of its own, if it has them."
+    inverse_link = special.expit if link == "logit" else np.positive
+    mu, mu_all = (inverse_link(v @ theta) for v in (x, x_all))
+    at, at_all = (mu, mu_all) if own is None else (inverse_link(v @ own) for v in (x, x_all))
     curve, curve_all = ((m * (1 - m) if link == "logit" else np.ones(len(m))) for m in (mu, mu_all))
     hessian = ((x * (s.w * curve)[:, None]).T @ x + (x_all * (s.w_all * curve_all)[:, None]).T @ x_all) / (len(x) + len(x_all))
     part = lambda v, w, m, y: v * (w * (m - y))[:, None]
-    return _Fit(part(x, s.w, mu, s.y), part(x, s.w, mu, s.f), part(x_all, s.w_all, mu_all, s.all), np.linalg.inv(hessian))
+    return _Fit(part(x, s.w, mu, s.y), part(x, s.w, at, s.f), part(x_all, s.w_all, at_all, s.all), np.linalg.inv(hessian))
 
 # %% ../nbs/10b_rectification.ipynb #e1db7ba5
 def _power_of(fit: _Fit) -> float:
@@ -381,15 +476,19 @@ def _solve(x: np.ndarray, x_all: np.ndarray, s: _Side, power: np.ndarray, mean: 
         score = x.T @ (s.w * (mu - s.y - power * (mu - s.f))) / len(x) + mean * (x_all.T @ (s.w_all * (mu_all - s.all))) / len(x_all)
         curve = ((x * (s.w * (1 - power) * mu * (1 - mu))[:, None]).T @ x / len(x)
                  + mean * (x_all * (s.w_all * mu_all * (1 - mu_all))[:, None]).T @ x_all / len(x_all))
-        step = np.linalg.solve(curve, score)
+        try:
+            step = np.linalg.solve(curve, score)
+        except np.linalg.LinAlgError:  # all fitted chances are 0 or 1
+            break
         theta = theta - step * min(1, 5 / max(np.abs(step).max(), 1e-300))
         if np.abs(step).max() < 1e-12:
             return theta
-    raise ValueError("the logistic regression does not converge: a predictor tells the answers apart completely; drop it, or ask more people")
+    raise ValueError("the logistic regression does not converge: several predictors together tell the answers apart, or the model is further off than "
+                     f"{len(x)} answers can correct (λ {mean:.2f}); drop predictors, or ask more people")
 
 # %% ../nbs/10b_rectification.ipynb #d3185cff
 def _regression(human, on_humans, on_all, x, x_all, weights, weights_all, link: str, fold: np.ndarray, intercept: bool, small: bool) -> list:
-    (names, x), (_, x_all) = _predictors(x, "x", intercept), _predictors(x_all, "x_all", intercept)
+    (names, x), (_, x_all) = _predictors(x, "x", intercept), _predictors(_matched(x, x_all), "x_all", intercept)
     y = _numbers(human, "human", len(x))
     s = _Side(y, _numbers(on_humans, "simulated_on_humans", len(y)), _numbers(on_all, "simulated_on_all", len(x_all)),
               _mean_one(weights, "weights", len(y)), _mean_one(weights_all, "weights_all", len(x_all)))
@@ -397,25 +496,39 @@ def _regression(human, on_humans, on_all, x, x_all, weights, weights_all, link: 
         raise ValueError(f"logit: human answers must be 0 or 1; row {int(np.argmin(np.isin(y, (0, 1))))} has {y[np.argmin(np.isin(y, (0, 1)))]:g}")
     if x.shape[1] != x_all.shape[1] or len(y) < 5 * x.shape[1]:
         raise ValueError(f"x has {x.shape[1]} predictors, x_all {x_all.shape[1]}, and there are {len(y)} people; at least 5 people per coefficient are needed")
-    power = np.ones(len(y))
-    for _ in range(2):  # λ depends on the coefficients: twice, as published
-        fit = _functions(_solve(x, x_all, s, power, float(np.mean(s.w * power)), link), x, x_all, s, link)
-        power = np.full(len(y), _power_of(fit))
-        for k in np.unique(fold) if fold.max() else ():
-            power[fold == k] = _power_of(fit._replace(human=fit.human[fold != k], model=fit.model[fold != k]))
+    for side, name, v, w in (("people", "x", x, s.w), ("simulated people", "x_all", x_all, s.w_all)):
+        _check_rank(v, w, names, name, side)
+    if link == "logit":
+        _check_overlap(x, y, s.w, names, "human", intercept)
+        _check_overlap(x_all, s.all, s.w_all, names, "simulated_on_all", intercept)
+    none, spread = np.zeros(len(y)), _small_sandwich if small else _sandwich
+    model = _solve(x_all, x_all, _Side(s.all, s.all, s.all, s.w_all, s.w_all), np.ones(len(x_all)), 1.0, link)
+    own = None
+    if small and link == "ols":  # the model's part is a regression of its own; what that leaves is all that counts
+        s, own = s._replace(f=s.f - x @ model, all=s.all - x_all @ model), np.zeros(x.shape[1])
+    power = _regression_powers(own, x, x_all, s, link, fold)
     mean = float(np.mean(s.w * power))
-    theta = _solve(x, x_all, s, power, mean, link)
-    none = np.zeros(len(y))
-    alone, model = _solve(x, x_all, s, none, 0.0, link), _solve(x_all, x_all, _Side(s.all, s.all, s.all, s.w_all, s.w_all), np.ones(len(x_all)), 1.0, link)
-    spread = _small_sandwich if small else _sandwich
-    variance, base = spread(theta, x, x_all, s, link, power, mean), spread(alone, x, x_all, s, link, none, 0.0)
+    theta, alone = _solve(x, x_all, s, power, mean, link), _solve(x, x_all, s, none, 0.0, link)
+    variance, base = spread(theta, own, x, x_all, s, link, power, mean), spread(alone, own, x, x_all, s, link, none, 0.0)
     effective = len(y) ** 2 / float((s.w**2).sum())
     return [(names[j], _Mean(theta[j], variance[j], mean, alone[j], base[j], model[j], effective), effective - x.shape[1]) for j in range(len(names))]
 
+# %% ../nbs/10b_rectification.ipynb #d3185cfe
+def _regression_powers(own: np.ndarray | None, x: np.ndarray, x_all: np.ndarray, s: _Side, link: str, fold: np.ndarray) -> np.ndarray:
+    "The power of each person, from the other folds."
+    power = np.ones(len(x))
+    for _ in range(2):  # λ depends on the coefficients: twice, as published
+        fit = _functions(_solve(x, x_all, s, power, float(np.mean(s.w * power)), link), own, x, x_all, s, link)
+        power = np.full(len(x), _power_of(fit))
+        for k in np.unique(fold) if fold.max() else ():
+            power[fold == k] = _power_of(fit._replace(human=fit.human[fold != k], model=fit.model[fold != k]))
+    return power
+
 # %% ../nbs/10b_rectification.ipynb #055daad2
-def _sandwich(theta: np.ndarray, x: np.ndarray, x_all: np.ndarray, s: _Side, link: str, power: np.ndarray, mean: float) -> np.ndarray:
+def _sandwich(theta: np.ndarray, own: np.ndarray | None, x: np.ndarray, x_all: np.ndarray, s: _Side, link: str, power: np.ndarray,
+              mean: float) -> np.ndarray:
     "Variances of the coefficients, as published."
-    fit = _functions(theta, x, x_all, s, link)
+    fit = _functions(theta, own, x, x_all, s, link)
     n, n_all, centred = len(fit.human), len(fit.all), _centred(fit, power, mean)
     inner = n / n_all * mean**2 * np.atleast_2d(np.cov(fit.all.T)) + np.atleast_2d(np.cov(centred.T))
     return np.diag(fit.inverse @ inner @ fit.inverse) / n
@@ -426,9 +539,10 @@ def _centred(fit: _Fit, power: np.ndarray, mean: float) -> np.ndarray:
     return fit.human - power[:, None] * (fit.model - fit.all.mean(0) * bool(mean and (power != power[0]).any()))
 
 
-def _small_sandwich(theta: np.ndarray, x: np.ndarray, x_all: np.ndarray, s: _Side, link: str, power: np.ndarray, mean: float) -> np.ndarray:
+def _small_sandwich(theta: np.ndarray, own: np.ndarray | None, x: np.ndarray, x_all: np.ndarray, s: _Side, link: str, power: np.ndarray,
+                    mean: float) -> np.ndarray:
     "The same for small samples: HC3, with the derivatives of the equations that were solved."
-    fit, n, n_all = _functions(theta, x, x_all, s, link), len(x), len(x_all)
+    fit, n, n_all = _functions(theta, own, x, x_all, s, link), len(x), len(x_all)
     slope = (lambda v: special.expit(v @ theta) * special.expit(-v @ theta)) if link == "logit" else (lambda v: np.ones(len(v)))
     gram = lambda v, w: (v * (w * slope(v))[:, None]).T @ v / len(v)
     if link == "ols":  # the two parts are solved separately
@@ -440,10 +554,53 @@ def _small_sandwich(theta: np.ndarray, x: np.ndarray, x_all: np.ndarray, s: _Sid
     return (pulls**2).sum(0) + mean**2 * np.diag(theirs @ np.atleast_2d(np.cov(fit.all.T)) @ theirs) / n_all
 
 # %% ../nbs/10b_rectification.ipynb #b9bf3dbc
+def _matched(x: Any, x_all: Any) -> Any:
+    "x_all with the columns in the order of x, if both are frames."
+    if not (isinstance(x, pd.DataFrame) and isinstance(x_all, pd.DataFrame)):
+        return x_all
+    for name, frame in (("x", x), ("x_all", x_all)):
+        if frame.columns.has_duplicates:
+            raise ValueError(f"{name} has two columns {frame.columns[frame.columns.duplicated()][0]!r}; drop or rename one")
+    for here, there, one, other in (("x", "x_all", x, x_all), ("x_all", "x", x_all, x)):
+        odd = [c for c in one if c not in other]
+        if odd:
+            raise ValueError(f"{here} has the column {odd[0]!r} and {there} has not ({there}: {', '.join(map(str, other.columns))}); predictors are matched by name")
+    return x_all[list(x.columns)]
+
+
 def _predictors(x: Any, name: str, intercept: bool) -> tuple[list, np.ndarray]:
-    frame = x if isinstance(x, pd.DataFrame) else pd.DataFrame(np.asarray(x, dtype=float).reshape(len(x), -1))
+    frame = x if isinstance(x, pd.DataFrame) else pd.DataFrame(np.asarray(x, dtype=object).reshape(len(x), -1))
     values = np.column_stack([_numbers(frame[c], f"{name}[{c!r}]") for c in frame])
     return (["intercept", *frame.columns], np.column_stack([np.ones(len(values)), values])) if intercept else (list(frame.columns), values)
+
+# %% ../nbs/10b_rectification.ipynb #b9bf3dbd
+def _check_rank(x: np.ndarray, w: np.ndarray, names: list, given: str, side: str) -> None:
+    "Refuse predictors that are constant or a sum of others."
+    x, k = x[w > 0], x.shape[1]
+    if len(x) < k:
+        raise ValueError(f"{given} has {len(x)} rows with a weight above 0 for {k} coefficients; give more of them, or fewer predictors")
+    length = np.linalg.norm(x, axis=0)
+    left = np.abs(np.diag(np.linalg.qr(x / np.where(length > 0, length, 1), mode="r")))
+    if left.min() < 1e-7:
+        j = int(np.argmax(left < 1e-7))
+        what = (f"is {x[0, j]:g} for all {len(x)} {side}" if np.ptp(x[:, j]) == 0
+                else f"is the same as a sum of predictors before it ({', '.join(map(str, names[:j][:6]))}), each times a number")
+        raise ValueError(f"{given}[{names[j]!r}] {what}: it can have no coefficient of its own; drop it, and of columns that sum to 1 one")
+
+# %% ../nbs/10b_rectification.ipynb #b9bf3dbe
+def _check_overlap(x: np.ndarray, y: np.ndarray, w: np.ndarray, names: list, given: str, intercept: bool) -> None:
+    "Refuse answers of a logistic regression that are all the same, or that a predictor tells apart."
+    x, y = x[w > 0], y[w > 0]
+    if (y == y[0]).all() and y[0] in (0, 1):
+        raise ValueError(f"{given}: all {len(y)} answers are {y[0]:g}, of which a logistic regression can say nothing; give answers that differ")
+    if not np.isin(y, (0, 1)).all() or not intercept:
+        return
+    no, yes = x[y == 0], x[y == 1]
+    apart = (no.max(0) <= yes.min(0)) | (yes.max(0) <= no.min(0))
+    apart[0] = False
+    if apart.any():
+        raise ValueError(f"{given}: the predictor {names[int(apart.argmax())]!r} tells the answers 0 and 1 apart completely, so that its coefficient has no end; "
+                         "drop it, or ask more people")
 
 # %% ../nbs/10b_rectification.ipynb #a0a70312
 def human_worth(human, simulated_on_humans, simulated_on_all, *, option=None, ci: float = 0.95, n_boot: int = 2000, seed: int = 0) -> pd.DataFrame:
@@ -474,14 +631,13 @@ def human_worth(human, simulated_on_humans, simulated_on_all, *, option=None, ci
     UserWarning
         If there are fewer than 25 people.
     """
-    sides = (human, simulated_on_humans, simulated_on_all)
-    if option is not None:
-        sides = tuple(np.asarray(v, dtype=object) == option for v in sides)
-    y = _numbers(sides[0], "human")
-    f, everybody = _numbers(sides[1], "simulated_on_humans", len(y)), _numbers(sides[2], "simulated_on_all")
+    _check_draws(ci, n_boot)
+    _check_sides(human, simulated_on_humans, simulated_on_all)
+    columns = _columns(human, simulated_on_humans, simulated_on_all, "mean" if option is None else "share")
+    if option is not None and option not in columns:
+        raise ValueError(f"option {option!r} is none of the options {list(columns)}")
+    y, f, everybody = columns["mean" if option is None else option]
     n, n_all = len(y), len(everybody)
-    if n < FEWEST:
-        raise ValueError(f"{n} human answers say nothing of a worth; at least {FEWEST} are needed")
     if y.min() == y.max():
         raise ValueError(f"all {n} human answers are the same ({y[0]:g}): without variance there is no worth to speak of")
     _warn_if_small(None, n)
@@ -523,7 +679,7 @@ def humans_needed(width: float, *, share: float | None = None, sd: float | None 
     n_simulated : float
         People that the model answers for.
     pilot : (human, simulated_on_humans, simulated_on_all), optional
-        Numbers; gives sd, correlation and n_simulated, and the correlation an interval.
+        Numbers, of 10 people or more; gives sd, correlation and n_simulated, and the correlation an interval.
     design_effect : float
     ci : float
 
@@ -535,24 +691,54 @@ def humans_needed(width: float, *, share: float | None = None, sd: float | None 
     Raises
     ------
     ValueError
-        If something is out of range.
+        If something is out of range, such as a width of 6 for shares, or a pilot has too few people.
+
+    Warns
+    -----
+    UserWarning
+        If fewer than 10 people would do.
     """
-    rho = (correlation,) * 3
+    _check_level(ci)
+    rho, shares = (correlation,) * 3, sd is None
     if pilot is not None:
-        y, f = _numbers(pilot[0], "pilot"), _numbers(pilot[1], "pilot")
-        sd, n_simulated = float(y.std(ddof=1)), len(pilot[2])
-        r = float(np.corrcoef(y, f)[0, 1]) if f.std() > 0 and y.std() > 0 else 0.0
-        reach = stats.norm.ppf((1 + ci) / 2) / np.sqrt(max(len(y) - 3, 1))
-        rho = (r, *np.tanh(np.arctanh(np.clip(r, -0.999999, 0.999999)) + np.array([reach, -reach])))
+        sd, n_simulated, rho, shares = _piloted(pilot, ci)
     spread = sd**2 if sd is not None else (0.5 if share is None else share) * (1 - (0.5 if share is None else share))
-    if not (width > 0 and spread > 0 and design_effect >= 1 and all(-1 < c < 1 for c in rho) and n_simulated > 0):
-        raise ValueError(f"width {width!r}, variance {spread!r} and n_simulated must be positive, design_effect ≥ 1, |correlation| < 1")
+    for fits, rule, given in [
+        (width > 0, "width must be positive", width),
+        (not shares or width < 1, "the width of a share must be below 1 (± 3 points are 0.06)", width),
+        (spread > 0 and (sd is None or sd > 0), "sd must be positive" if sd is not None else "share must be between 0 and 1, such as 0.5", share if sd is None else sd),
+        (all(-1 < c < 1 for c in rho), "correlation must be between -1 and 1", rho[0]),
+        (n_simulated > 0, "n_simulated must be positive", n_simulated),
+        (design_effect >= 1, "design_effect must be ≥ 1", design_effect),
+    ]:
+        if not fits:
+            raise ValueError(f"{rule}; got {given:g}")
     limit = (width / 2 / stats.norm.ppf((1 + ci) / 2)) ** 2 / (spread * design_effect)
     need = [_needed(limit, max(c, 0.0), n_simulated) for c in rho]
+    if need[0] < FEWEST:
+        warnings.warn(f"{need[0]} people would give an interval {width:g} wide, but fewer than {FEWEST} cannot be rectified; is width in the units of the "
+                      "answers?", stacklevel=2)
     return pd.DataFrame([("people alone", *[int(np.ceil(1 / limit))] * 3, np.nan), ("rectified", *need, rho[0])],
                         columns=["estimate", "humans", "low", "high", "correlation"])
 
-
+# %% ../nbs/10b_rectification.ipynb #a2cbff60
 def _needed(limit: float, rho: float, n_simulated: float) -> int:
     gap = lambda n: (1 - rho**2 / (1 + n / n_simulated)) / n - limit
-    return int(np.ceil(optimize.brentq(gap, 1e-9, 2 / limit) - 1e-9))
+    return int(np.ceil(optimize.brentq(gap, (1 - rho**2) / limit / 2, 2 / limit) - 1e-9))
+
+# %% ../nbs/10b_rectification.ipynb #a2cbff61
+def _piloted(pilot: tuple, ci: float) -> tuple[float, int, tuple, bool]:
+    "Standard deviation, simulated people, correlation with its interval, and whether answers are 0 and 1."
+    if not isinstance(pilot, (tuple, list)) or len(pilot) != 3:
+        raise ValueError("pilot must be three: human answers, simulated ones of the same people, and simulated ones of others")
+    n = len(pilot[0])
+    if n < FEWEST:
+        raise ValueError(f"pilot has {n} human answers, from which no correlation can be told; at least {FEWEST} are needed, or give sd (or share) and correlation")
+    _check_sides(*pilot)
+    y, f, everybody = _columns(*pilot, "mean")["mean"]
+    if y.min() == y.max():
+        raise ValueError(f"pilot: all {n} human answers are the same ({y[0]:g}); ask more people, or give sd (or share) and correlation")
+    r = float(np.corrcoef(y, f)[0, 1]) if f.std() > 0 else 0.0
+    reach = stats.norm.ppf((1 + ci) / 2) / np.sqrt(n - 3)
+    ends = np.tanh(np.arctanh(np.clip(r, -0.999999, 0.999999)) + np.array([reach, -reach]))
+    return float(y.std(ddof=1)), len(everybody), (r, *ends), bool(np.isin(y, (0, 1)).all())

@@ -169,6 +169,33 @@ def test_intervals_of_coefficients_hold(link):
     assert (held >= 930 - 7).all() and (held <= 970 + 7).all(), held  # three coefficients, each with a Monte Carlo error of 7
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_what_a_regression_takes_out_of_a_model_costs_linear_coefficients_nothing(weighted):
+    "A constant bias of the model, or one along the predictors."
+    x, y, f, x_all, every = design(60, 300, 4)
+    weights = np.linspace(0.5, 2, 60) if weighted else None
+    call = lambda bias, tilt: rectify(
+        y, f + bias + tilt * x[:, 0], every + bias + tilt * x_all[:, 0], estimand="ols", x=x, x_all=x_all, weights=weights
+    )
+    same = ["corrected", "low", "high", "n_eff", "power", "human_low"]
+    for bias, tilt in ((3, 0), (-50, 0), (1, 5)):
+        np.testing.assert_allclose(call(bias, tilt)[same].to_numpy(float), call(0, 0)[same].to_numpy(float), rtol=1e-9, atol=1e-9)
+
+
+def test_intervals_of_linear_coefficients_hold_with_a_biased_model_and_unequal_spread():
+    found = []
+    for seed in range(250):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=400)
+        e = (0.3 + 0.7 * np.abs(x)) * rng.normal(size=400)
+        f = 0.5 * x + 3 + 0.9 * e + 0.3 * rng.normal(size=400)
+        found.append(rectify((1 + 0.5 * x + e)[:100], f[:100], f[100:], estimand="ols", x=x[:100], x_all=x[100:]).loc[1])
+    found = pd.DataFrame(found).astype({"low": float, "high": float, "corrected": float, "se": float})
+    held = ((found["low"] <= 0.5) & (found["high"] >= 0.5)).mean()
+    assert 0.93 - 0.014 <= held <= 0.97 + 0.014  # and one Monte Carlo error
+    assert found["se"].mean() == pytest.approx(found["corrected"].std(), rel=0.12) and found["power"].mean() > 0.6
+
+
 def test_a_useless_model_is_said_to_be_one():
     rng = np.random.default_rng(1)
     found = rectify(rng.normal(size=200), rng.normal(size=200), rng.normal(size=1000)).iloc[0]
@@ -296,3 +323,190 @@ def test_few_simulated_answers_and_worths_of_few_people_are_warned_of():
         warnings.simplefilter("error")
         rectify(y, f, every[:25])
         human_worth(y, f, every)
+
+
+@pytest.mark.parametrize("link", ["ols", "logit"])
+def test_predictors_of_frames_are_matched_by_name(link):
+    x, y, f, x_all, every = design(60, 200, 1, link)
+    x, x_all = (pd.DataFrame(v, columns=["age", "income"]) for v in (x, x_all))
+    call = lambda x, x_all: rectify(y, f, every, estimand=link, x=x, x_all=x_all)
+    pd.testing.assert_frame_equal(call(x, x_all), call(x, x_all[["income", "age"]]))
+    pd.testing.assert_frame_equal(call(x, x_all), call(x, x_all.to_numpy()))
+    for left, right, message in [
+        (x, x_all.rename(columns={"age": "years"}), "^x has the column 'age' and x_all has not .x_all: years, income"),
+        (x[["age"]], x_all, "^x_all has the column 'income' and x has not"),
+        (x[["age", "age"]], x_all, "^x has two columns 'age'"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            call(left, right)
+
+
+NO_YES = {"human": ["no", "yes"] * 20, "simulated_on_humans": ["no", "yes"] * 20, "simulated_on_all": ["no", "yes"] * 50}
+HALVES = pd.DataFrame({"no": [0.5] * 100, "yes": [0.5] * 100})
+DROP_PEOPLE, DROP_POOL = "drop people without an answer on both sides", "drop such rows from the model's pool, on all that ends in _all"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"human": [None] + ["no"] * 39}, f"human: row 0 has no answer; {DROP_PEOPLE}"),
+        ({"simulated_on_humans": ["no"] * 39 + [None]}, f"simulated_on_humans: row 39 has no answer; {DROP_PEOPLE}"),
+        ({"simulated_on_all": ["no", np.nan] * 50}, f"simulated_on_all: row 1 has no answer; {DROP_POOL}"),
+        ({"simulated_on_all": pd.Series(["no", pd.NA] * 50, dtype="string")}, f"simulated_on_all: row 1 has no answer; {DROP_POOL}"),
+        ({"simulated_on_humans": ["no"] * 3}, "simulated_on_humans has 3 values where 40 are needed"),
+        (
+            {"human": ["NO", "YES"] * 20},
+            r"no human answer \('NO', 'YES'\) is among the model's \('no', 'yes'\); spell the options alike on both sides",
+        ),
+        (
+            {"simulated_on_all": HALVES * 100},
+            r"simulated_on_all\['no'\]: row 0 has 50, which is no probability \(0 to 1\); divide percentages",
+        ),
+        ({"simulated_on_all": HALVES - 1}, r"simulated_on_all\['no'\]: row 0 has -0.5, which is no probability"),
+        ({"simulated_on_humans": HALVES[["yes"]][:40], "simulated_on_all": HALVES}, "simulated_on_humans has no column 'no'; give it one"),
+        ({"simulated_on_all": HALVES[["yes"]]}, "human: 'no' is none of the options .'yes'., the columns of simulated_on_all"),
+        ({"simulated_on_humans": ["yes", "maybe"] * 20, "simulated_on_all": HALVES}, "simulated_on_humans: 'maybe' is none of the options"),
+        ({"simulated_on_humans": HALVES[:40].assign(maybe=0), "simulated_on_all": HALVES}, "simulated_on_humans: 'maybe' is none of"),
+        ({"simulated_on_all": HALVES[["yes", "yes"]]}, "simulated_on_all has two columns 'yes'"),
+        ({"simulated_on_all": HALVES.to_numpy()}, r"simulated_on_all has the shape \(100, 2\); .* a DataFrame with a column per option"),
+        (
+            {"simulated_on_all": HALVES.drop(index=7).reindex(range(100))},
+            rf"simulated_on_all\['no'\]: row 7 has nan, which is no number; {DROP_POOL}",
+        ),
+        ({"simulated_on_all": []}, "simulated_on_all is empty; give what the model answers as others, at least 25"),
+    ],
+)
+def test_labels_and_probabilities_that_cannot_be_shares_are_refused(change, message):
+    for call, more in ((rectify, {"estimand": "share"}), (human_worth, {"option": "yes"})):
+        with pytest.raises(ValueError, match=message):
+            call(**(NO_YES | change | more))
+
+
+def test_options_that_differ_in_case_are_warned_of_and_all_options_have_a_row():
+    with pytest.warns(
+        UserWarning, match=r"differ only in case or spaces count as different ones: ' Yes', 'yes'; spell them alike"
+    ) as heard:
+        found = rectify(**NO_YES | {"simulated_on_all": ["no", " Yes"] * 50}, estimand="share")
+    assert heard[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rectify(**{k: [*v, *["No"] * 9] for k, v in NO_YES.items()}, estimand="share")  # used on all sides: meant
+    assert list(found["term"]) == [" Yes", "no", "yes"]
+    only_there = rectify(**NO_YES | {"simulated_on_humans": ["no", "yes", "yes", "maybe"] * 10}, estimand="share")
+    assert list(only_there["term"]) == ["maybe", "no", "yes"]
+    probabilities = NO_YES | {"simulated_on_humans": HALVES[:40], "simulated_on_all": HALVES[["yes", "no"]]}
+    assert list(rectify(**probabilities, estimand="share")["term"]) == ["yes", "no"]
+    with pytest.raises(ValueError, match="option 'Yes' is none of the options .'no', 'yes'."):
+        human_worth(**NO_YES, option="Yes")
+
+
+def test_rows_in_another_order_are_refused_and_other_labels_go_by_position():
+    y, f, every = (pd.Series(v) for v in sides(40, 100, 1))
+    turned = f.sample(frac=1, random_state=1)
+    for call in (rectify, human_worth):
+        message = r"^simulated_on_humans has the row labels of human in another order .row 0: \d+, not 0.*give simulated_on_humans.loc"
+        with pytest.raises(ValueError, match=message):
+            call(y, turned, every)
+        by_position = call(y.to_numpy(), f.to_numpy(), every.to_numpy())
+        for same in (f, turned.loc[y.index], f.rename(lambda i: f"person {i}"), f.rename(lambda i: i + 1), f.to_numpy(), list(f)):
+            pd.testing.assert_frame_equal(call(y, same, every), by_position)
+    x, x_all = (pd.DataFrame({"age": np.random.default_rng(1).normal(size=len(v))}) for v in (y, every))
+    for change, message in [
+        ({"weights": y[::-1].abs()}, "^weights has the row labels of human"),
+        ({"weights_all": every[::-1].abs()}, "^weights_all has the row labels of simulated_on_all"),
+        ({"strata": (y[::-1] > 0, every > 0)}, r"^strata\[0\] has the row labels of human"),
+        ({"estimand": "ols", "x": x, "x_all": x_all[::-1]}, "^x_all has the row labels of simulated_on_all"),
+        ({"estimand": "ols", "x": x[::-1], "x_all": x_all, "simulated_on_humans": list(f)}, "^x has the row labels of human"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            rectify(**{"human": y, "simulated_on_humans": f, "simulated_on_all": every} | change)
+
+
+@pytest.mark.parametrize("link", ["ols", "logit"])
+@pytest.mark.parametrize(
+    ("change", "change_all", "message"),
+    [
+        ({"b": 7}, {}, r"x\['b'\] is 7 for all 60 people: it can have no coefficient of its own; drop it"),
+        ({}, {"b": 0}, r"x_all\['b'\] is 0 for all 200 simulated people"),
+        ({"c": lambda x: 2 * x["a"] - x["b"] + 3}, {}, r"x\['c'\] is the same as a sum of predictors before it \(intercept, a, b\)"),
+        ({"b": lambda x: x["a"] > 0, "c": lambda x: x["a"] <= 0}, {}, r"x\['c'\] is the same as a sum .* of columns that sum to 1 one"),
+        ({"b": "old"}, {}, r"x\['b'\]: row 0 has old, which is no number; code answers as numbers"),
+    ],
+)
+def test_predictors_without_a_coefficient_of_their_own_are_named(link, change, change_all, message):
+    x, y, f, x_all, every = design(60, 200, 1, link)
+    x, x_all = (pd.DataFrame(v, columns=["a", "b"]).assign(c=np.arange(len(v)) % 7) for v in (x, x_all))
+    with pytest.raises(ValueError, match=message):
+        rectify(y, f, every, estimand=link, x=x.assign(**change), x_all=x_all.assign(**change_all))
+    scaled = rectify(y, f, every, estimand=link, x=x.assign(b=x["b"] * 3e4 + 5e4), x_all=x_all.assign(b=x_all["b"] * 3e4 + 5e4))
+    assert np.isfinite(scaled[["low", "high"]].to_numpy()).all()  # dollars are no constant
+
+
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        ("answer", "human: the predictor 'b' tells the answers 0 and 1 apart completely, so that its coefficient has no end; drop it"),
+        ("group", "human: the predictor 'b' tells the answers"),
+        ("model", "simulated_on_all: the predictor 'b' tells the answers"),
+        ("same", "human: all 60 answers are 1"),
+        ("together", "several predictors together tell the answers apart"),
+    ],
+)
+def test_logistic_coefficients_without_an_end_are_named(case, message):
+    x, y, f, x_all, every = design(60, 200, 1, "logit")
+    x, x_all = (pd.DataFrame(v, columns=["a", "b"]) for v in (x, x_all))
+    if case == "answer":
+        x["b"] = y
+    elif case == "group":
+        x["b"] = (np.arange(60) < 9) * y
+    elif case == "model":
+        every = (x_all["b"] > 0).astype(float)
+    else:
+        y = np.ones(60) if case == "same" else (x["a"] + x["b"] > 0).astype(float)
+    with pytest.raises(ValueError, match=message):
+        rectify(y, f, every, estimand="logit", x=x, x_all=x_all)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"width": 6}, r"the width of a share must be below 1 \(± 3 points are 0.06\); got 6"),
+        ({"width": 6, "pilot": ([0, 1] * 20, [0, 1, 1, 1] * 10, [0, 1] * 50)}, "the width of a share must be below 1"),
+        ({"width": -1, "sd": 2}, "width must be positive; got -1"),
+        ({"width": 0.1, "sd": -2}, "sd must be positive; got -2"),
+        ({"width": 0.1, "share": 40}, "share must be between 0 and 1, such as 0.5; got 40"),
+        ({"width": 0.1, "correlation": 60}, "correlation must be between -1 and 1; got 60"),
+        ({"width": 0.1, "n_simulated": 0}, "n_simulated must be positive; got 0"),
+        ({"width": 0.1, "design_effect": 0.5}, "design_effect must be ≥ 1; got 0.5"),
+        ({"width": 0.1, "ci": 95}, "ci must be between 0 and 1, such as 0.95; got 95"),
+        ({"width": 0.1, "ci": None}, "ci must be between 0 and 1, such as 0.95; got None"),
+        (
+            {"width": 0.06, "pilot": ([0, 1, 1], [0, 1, 1], [0, 1])},
+            "pilot has 3 human answers, from which no correlation can be told; at least 10",
+        ),
+        ({"width": 0.06, "pilot": ([0, 1] * 20, [0, 1] * 19, [0, 1])}, "simulated_on_humans has 38 values where 40 are needed"),
+        ({"width": 0.06, "pilot": ([0, 1] * 20, [0, 1] * 20)}, "pilot must be three"),
+        ({"width": 0.06, "pilot": ([1] * 40, [0, 1] * 20, [0, 1])}, r"pilot: all 40 human answers are the same \(1\)"),
+        ({"width": 0.06, "pilot": ([0, 1] * 20, [0, 1] * 20, [])}, "simulated_on_all is empty"),
+    ],
+)
+def test_needs_that_cannot_be_told_are_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        humans_needed(**given)
+
+
+def test_needs_below_ten_people_are_warned_of_and_any_spread_has_a_need():
+    with pytest.warns(UserWarning, match="1 people would give an interval 6 wide, but fewer than 10 cannot be rectified"):
+        humans_needed(6, sd=1)
+    need = humans_needed(1e-4, pilot=(np.linspace(0.5, 0.5001, 12), np.linspace(0, 1, 12) ** 2, np.zeros(30)))
+    assert (need["low"] <= need["humans"]).all() and (need["humans"] <= need["high"]).all()
+    assert humans_needed(1e-6, sd=1, correlation=0.999, n_simulated=100)["humans"].between(1e12, 1e15).all()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [({"ci": 95}, "ci must be between 0 and 1"), ({"n_boot": 0}, "n_boot must be a whole number of at least 2, got 0")],
+)
+def test_worths_refuse_levels_and_draws_out_of_range(given, message):
+    with pytest.raises(ValueError, match=message):
+        human_worth(*sides(40, 100, 1), **given)
