@@ -13,7 +13,7 @@ and size:
 - planted, before, after: means of the truth, of the uncorrected and of the corrected estimates;
 - rmse_before, rmse_after, rmse_people: root mean squared errors in points; of the human answers alone, where there are any;
 - coverage: share of the intervals that hold the truth, with its Monte Carlo error (over studies); width: their mean width in points;
-- warned: share of the studies in which mrp warned that people are too few.
+- warned: share of the studies in which mrp warned that people are too few, and corrections by group that items are.
 """
 
 import argparse
@@ -258,6 +258,36 @@ def maps(runs: int, seed: int) -> Iterator[Row]:
     return rows_of(found)
 
 
+def groups(runs: int, seed: int) -> Iterator[Row]:
+    "The same by sex: what the model gets wrong about a statement it gets wrong about men and women."
+    found: dict = {}
+    some, times = population().drop_duplicates(["sex", "age"]).groupby("sex").head(4), 5 if through_endpoint else 100
+    many = some.iloc[np.tile(np.arange(len(some)), times)].assign(persona_id=[f"p{i}" for i in range(times * len(some))])
+    for number, rng in studies(max(runs // 10, 1), seed, "groups"):
+        about = {"attributes": ("age", "sex"), "items": LIST, "persona_spread": 0.3, "seed": number}
+        people, model = Respondent(base_spread=0.7, **about), Respondent(base_spread=0.7 * 1.6, acquiescence=0.6, **about)
+        shares = distribution(draw(model, many, LIST, number), by="sex", items=LIST)
+        truth = pd.concat([list_shares(people, f).assign(sex=sex) for sex, f in some.groupby("sex")])
+        order = rng.permutation([i.item_id for i in LIST])
+        for kind in ("shift", "shrinkage"):
+            for n in (10, 20, 40):
+                known = [f[f["item_id"].isin(order[:n])] for f in (shares, truth)]
+                with warnings.catch_warnings(record=True) as told:
+                    warnings.simplefilter("always")
+                    new = fit_correction(*known, kind, by="sex", items=LIST).apply(shares[shares["item_id"].isin(order[40:])], items=LIST)
+                new = new[new["option"] == "Agree"]
+                real = new.merge(truth, on=["item_id", "sex", "option"])["share"].to_numpy()
+                warned = any("carry an interval" in str(w.message) for w in told)
+                part = (
+                    real,
+                    *new[["uncorrected", "corrected", "low", "high"]].to_numpy().T,
+                    np.full(len(new), np.nan),
+                    np.full(len(new), warned),
+                )
+                found.setdefault((f"{kind}, by sex", "acquiescence 0.6, logits x 1.6", f"{n} items known"), []).append(part)
+    return rows_of(found)
+
+
 class Planted(NamedTuple):
     "A country: log-odds of each state in seven elections, and of each party in all of them; shares of the states."
 
@@ -402,6 +432,7 @@ FAMILIES = {
     "rectify": rectified,
     "mrp": multilevel,
     "maps": maps,
+    "groups": groups,
     "elections": elections,
     "ensembles": ensembles,
     "wordings": wordings,
@@ -442,7 +473,9 @@ def main(arguments: list[str] | None = None) -> None:
     global through_endpoint
     given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     given.add_argument("what", nargs="*", choices=[*FAMILIES, []], help="all, unless named")
-    given.add_argument("--runs", type=int, default=1000, help="studies; a tenth of them for mrp, maps, elections, a fifth for ensembles")
+    given.add_argument(
+        "--runs", type=int, default=1000, help="studies; a tenth of them for mrp, maps, groups, elections, a fifth for ensembles"
+    )
     given.add_argument("--seed", type=int, default=1)
     given.add_argument("--out", type=Path, default=OUT)
     given.add_argument("--again", action="store_true", help="also those that are there")
