@@ -8,7 +8,7 @@ __all__ = ['entropy_balance', 'weighting_report', 'resample', 'quotas', 'assign_
 
 # %% ../nbs/10_calibration.ipynb #99f7e12d
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ from scipy import linalg, sparse, stats
 from .alignment import _check_by, _check_ci, _tabulate
 from .alignment import resample as bootstrap_weights
 from .personas import TIERS, tier_attributes
-from .population import (Population, _at_bounds, _checked_bounds, _codes, _deviation, _effective, _name, _pick, _same_total, _stream, _target,
+from .population import (Population, _at_bounds, _checked_bounds, _codes, _contradiction, _deviation, _effective, _name, _pick, _same_total, _stream, _target,
                                     _warn_if_exploded, _weights, _whole)
 from .tables import TableError, _describes, check, row_seeds, row_uniforms
 
@@ -54,21 +54,25 @@ def _blocks(margins: list[tuple[list[str], pd.Series, np.ndarray]], most: int = 
     return out
 
 # %% ../nbs/10_calibration.ipynb #8110298d
-def _read_targets(frame: pd.DataFrame, margins: Mapping, start: np.ndarray) -> _Design:
+def _read_targets(frame: pd.DataFrame, margins: Mapping, start: np.ndarray, tol: float) -> _Design:
     means = {k: v for k, v in margins.items() if np.isscalar(v)}
     targets = [_target(k, v) for k, v in margins.items() if k not in means]
     if not targets and not means:
         raise ValueError("no margin given")
     _same_total(targets) if targets else None
-    _nested(targets)
+    _contradiction(targets, tol)
     total = float(targets[0][1].sum()) if targets else float(start.sum())
     fits = [(by, t, _codes(frame, by, t, start)) for by, t in targets]
     if not fits:
         fits = [([], pd.Series([total], index=["everybody"]), np.zeros(len(frame), int))]
-    return _Design(fits, _blocks(fits), [_mean_target(frame, k, float(str(v)), start) for k, v in means.items()], total)
+    return _Design(fits, _blocks(fits), [_mean_target(frame, k, v, start) for k, v in means.items()], total)
 
 # %% ../nbs/10_calibration.ipynb #c0744ea7
-def _mean_target(frame: pd.DataFrame, name: str, mean: float, start: np.ndarray) -> tuple[str, np.ndarray, float]:
+def _mean_target(frame: pd.DataFrame, name: str, target: Any, start: np.ndarray) -> tuple[str, np.ndarray, float]:
+    try:
+        mean = float(target)
+    except (TypeError, ValueError):
+        raise ValueError(f"margin {name}: targets must be a mapping or Series of category to share (or count), or one number, a mean; not {target!r}") from None
     if name not in frame:
         raise ValueError(f"mean of {name!r}: the frame has no such column; it has {', '.join(map(str, frame.columns))}")
     values = pd.to_numeric(frame[name], errors="coerce").to_numpy(float)
@@ -80,20 +84,6 @@ def _mean_target(frame: pd.DataFrame, name: str, mean: float, start: np.ndarray)
         raise ValueError(f"mean of {name!r}: {mean:g} is outside of what people have, {inside.min():g} to {inside.max():g}")
     scale = float(np.sqrt(np.average((values - mean) ** 2, weights=start)))
     return name, (values - mean) / scale, scale
-
-# %% ../nbs/10_calibration.ipynb #4bd0b5ae
-def _nested(targets: Sequence[tuple[list[str], pd.Series]]) -> None:
-    "Refuse margins of which one, summed up, contradicts another."
-    for by, target in targets:
-        for other, joint in targets:
-            if set(by) < set(other):
-                levels = [other.index(c) for c in by]
-                summed = joint.groupby(level=levels if len(levels) > 1 else levels[0]).sum()
-                gap = (summed.reindex(target.index).fillna(0) - target).abs()
-                if gap.max() > 1e-6 * target.sum():
-                    i = int(np.argmax(gap.to_numpy()))
-                    raise ValueError(f"margins contradict each other: {_name(other)} sums to {summed.get(target.index[i], 0):,.6g} for "
-                                     f"{target.index[i]!r}, margin {_name(by)} says {target.iloc[i]:,.6g}")
 
 # %% ../nbs/10_calibration.ipynb #a7271295
 def _gap(design: _Design, weight: np.ndarray) -> np.ndarray:
@@ -226,7 +216,7 @@ def entropy_balance(frame: pd.DataFrame, margins: Mapping, *, weight: str = "wei
     """
     start = _weights(frame, weight)
     limits = (0.0, np.inf) if bounds is None else _checked_bounds(bounds)
-    design, start = _without_zeros(frame, margins, _read_targets(frame, margins, start), start, bounds)
+    design, start = _without_zeros(frame, margins, _read_targets(frame, margins, start, tol), start, bounds, tol)
     shares = start / start.sum()
     found = _newton(design, shares, limits, tol, max_iter)
     if np.abs(found.gap).max() > tol:
@@ -239,7 +229,7 @@ def entropy_balance(frame: pd.DataFrame, margins: Mapping, *, weight: str = "wei
 
 # %% ../nbs/10_calibration.ipynb #971148f5
 def _without_zeros(frame: pd.DataFrame, margins: Mapping, design: _Design, start: np.ndarray,
-                   bounds: tuple[float, float] | None) -> tuple[_Design, np.ndarray]:
+                   bounds: tuple[float, float] | None, tol: float) -> tuple[_Design, np.ndarray]:
     "Rows whose target is 0 weigh nothing; what is left must still have somebody in every category."
     none = np.zeros(len(start), bool)
     for by, target, codes in design.margins:
@@ -253,7 +243,7 @@ def _without_zeros(frame: pd.DataFrame, margins: Mapping, design: _Design, start
     start = np.where(none, 0, start)
     if not start.any():
         raise ValueError("the targets of 0 leave nobody")
-    return _read_targets(frame, margins, start), start
+    return _read_targets(frame, margins, start, tol), start
 
 # %% ../nbs/10_calibration.ipynb #4fcfc8f1
 def _unmet(design: _Design, found: _Point, start: np.ndarray, bounds: tuple[float, float] | None) -> str:
@@ -261,7 +251,7 @@ def _unmet(design: _Design, found: _Point, start: np.ndarray, bounds: tuple[floa
     worst = max((_deviation(by, t, codes, weight) for by, t, codes in design.margins), key=lambda d: d[0])
     text = [f"margin {worst[1]}"] if worst[0] > 1e-12 * design.total else []
     text += [f"the mean of {name!r} is off by {float(x @ found.weight) * scale:+.6g}" for name, x, scale in design.means]
-    low, high = (0, 0) if bounds is None else _at_bounds(start, found.weight, bounds)
+    low, high = (0, 0) if bounds is None else _at_bounds(start, found.weight, bounds, met=False)
     stuck = f" {low + high} of {len(weight)} weights are at the bounds ({bounds[0]:g}, {bounds[1]:g}): widen them?" if bounds else ""
     return f"the targets cannot be met together; worst is {'; '.join(text)}. Do they contradict each other?{stuck}"
 
@@ -272,7 +262,7 @@ def weighting_report(before, after, *, bounds: tuple[float, float] | None = None
     Parameters
     ----------
     before, after : array-like of float, shape (n,)
-        Weights ≥ 0; their totals may differ.
+        Weights ≥ 0; their totals may differ. Two Series go by their labels.
     bounds : (float, float), optional
         Those that were given, to count the ratios that are at them.
 
@@ -286,12 +276,13 @@ def weighting_report(before, after, *, bounds: tuple[float, float] | None = None
     Raises
     ------
     ValueError
-        If the two differ in length, or hold no weights.
+        If the two differ in length or labels, or hold no weights.
 
     References
     ----------
     Kish, L. (1965). Survey Sampling, section 11.7.
     """
+    after = _aligned(after, before.index, "after", "before") if isinstance(before, pd.Series) else after
     old, new = (np.asarray(w, dtype=float) for w in (before, after))
     if old.shape != new.shape or old.ndim != 1 or not len(old):
         raise ValueError(f"before and after must be weights of the same people; got shapes {old.shape} and {new.shape}")
@@ -307,6 +298,21 @@ def weighting_report(before, after, *, bounds: tuple[float, float] | None = None
     return table.rename_axis("measure").reset_index()
 
 # %% ../nbs/10_calibration.ipynb #e07d0864
+def _aligned(weights: Any, index: pd.Index, name: str, other: str) -> Any:
+    "A Series of weights in the order of an index; all else, and other numbers of rows, as they are."
+    if not isinstance(weights, pd.Series) or len(weights) != len(index) or weights.index.equals(index):
+        return weights
+    strange = ~weights.index.isin(index)
+    if strange.any():
+        raise ValueError(f"{name}: label {weights.index[strange].tolist()[0]!r} is none of {other} ({int(strange.sum())} such labels); give a Series with the labels "
+                         f"of {other}, or its numbers alone (.to_numpy()), which go by their order")
+    if index.has_duplicates or weights.index.has_duplicates:
+        double = index if index.has_duplicates else weights.index
+        raise ValueError(f"{name}: label {double[double.duplicated()].tolist()[0]!r} stands twice, so that labels do not say whose weight is whose; give "
+                         "numbers alone (.to_numpy()), which go by their order")
+    return weights.reindex(index)
+
+# %% ../nbs/10_calibration.ipynb #e07d0865
 def _cost(w: np.ndarray) -> dict[str, float]:
     heavy = np.sort(w)[::-1][:max(1, round(len(w) / 100))].sum() / w.sum()
     return {"people": float(len(w)), "total": w.sum(), "effective sample size": _effective(w), "design effect": (w > 0).sum() / _effective(w),
@@ -321,7 +327,7 @@ def resample(frame: pd.DataFrame, weights, n: int, seed: int = 0) -> pd.DataFram
     frame : DataFrame
         A personas table, or any frame.
     weights : array-like of float, shape (len(frame),), or str
-        Weights ≥ 0, or the column that has them.
+        Weights ≥ 0, or the column that has them. A Series goes by its labels, anything else by its order.
     n : int
         People to draw.
     seed : int
@@ -335,7 +341,7 @@ def resample(frame: pd.DataFrame, weights, n: int, seed: int = 0) -> pd.DataFram
     Raises
     ------
     ValueError
-        If weights do not fit, or n is no whole number ≥ 1.
+        If weights do not fit, a Series of them has other labels than the frame, or n is no whole number ≥ 1.
 
     Warns
     -----
@@ -347,10 +353,13 @@ def resample(frame: pd.DataFrame, weights, n: int, seed: int = 0) -> pd.DataFram
     Kitagawa, G. (1996). Monte Carlo filter and smoother. Journal of Computational and Graphical Statistics 5, 1-25, appendix.
     """
     n = _whole(n, "n")
-    given = frame[[weights]] if isinstance(weights, str) and weights in frame else pd.DataFrame({"weights": np.asarray(weights, dtype=object)})
-    if len(given) != len(frame):
-        raise ValueError(f"weights must be one number per row of the frame: {len(given)} for {len(frame)}")
-    w = _weights(given, str(given.columns[0]))
+    if isinstance(weights, str):
+        w = _weights(frame, weights)
+    else:
+        given = pd.DataFrame({"weights": np.asarray(_aligned(weights, frame.index, "weights", "the frame"), dtype=object)})
+        if len(given) != len(frame):
+            raise ValueError(f"weights must be one number per row of the frame: {len(given)} for {len(frame)}")
+        w = _weights(given, "weights")
     drawn = _pick(w, (np.arange(n) + _stream(seed, "resample").random()) / n)
     out = frame.iloc[drawn].reset_index(drop=True).assign(weight=w.sum() / n)
     copy = pd.Series(drawn).groupby(drawn).cumcount()
@@ -560,13 +569,14 @@ def poststratify(answers: pd.DataFrame, personas: pd.DataFrame | None, populatio
     Returns
     -------
     DataFrame
-        item_id, columns of `within`, option, share (post-stratified), low, high (Wilson with n_eff, t quantile), se, n (persons), n_eff
-        (share · (1 − share) / se²), uncorrected (weighted share without it), n_cells, n_collapsed (cells merged into others).
+        item_id, columns of `within`, option, share (post-stratified), low, high (Wilson with n_eff, t quantile), se, n (persons), n_eff (share · (1 − share) / se²),
+        uncorrected (weighted share without it), n_cells, n_collapsed (cells merged into others). For se and n_eff a cell of one mind has an imaginary person
+        of each kind more; n_eff can be above n if cells explain the answers, and is Kish's number at most if no cell is divided.
 
     Raises
     ------
     ValueError, TableError
-        If columns are missing, or cells of the population have too few respondents: the message names them and their weight.
+        If columns are missing, a persona has two values of an attribute, or cells have too few respondents (named, with their weight).
 
     Warns
     -----
@@ -575,20 +585,19 @@ def poststratify(answers: pd.DataFrame, personas: pd.DataFrame | None, populatio
 
     References
     ----------
-    Särndal, C.-E., Swensson, B., Wretman, J. (1992). Model Assisted Survey Sampling, section 7.6.
+    Särndal, C.-E., Swensson, B., Wretman, J. (1992). Model Assisted Survey Sampling, section 7.6. Agresti, A. and Coull, B. A. (1998). American Statistician 52, 119-126.
     """
     by, within = _listed(by), _listed(within)
     _check_post(by, within, smallest, variance, ci)
     answers = _with_columns(answers, personas, by, weight)
     cells = _cells(population, by, "weight")
-    frame, tally = _tabulate(answers, None, weight if weight in answers else None, items)
-    person, names = pd.factorize(answers["persona_id"])
-    where = _find(answers.iloc[np.unique(person, return_index=True)[1]], cells, by)
+    tally = _tabulate(answers, None, weight if weight in answers else None, items)[1]
+    person = pd.factorize(answers["persona_id"])[0]
+    where = _find(_first_rows(answers, by), cells, by)
     group, groups = _grouped_cells(cells, within)
     out = []
     for i, item in enumerate(tally.groups["item_id"]):
-        data = _person_means(tally, i, person, where, cells, group)
-        data, merged = _collapsed(data, cells, by, len(within), smallest, collapse, item)
+        data, merged = _collapsed(_person_means(tally, i, person, where, cells, group), cells, by, len(within), smallest, collapse, item)
         estimates = _estimates(data, len(groups), variance, ci, n_boot, int(row_seeds(seed, "poststratify", str(item))[0] % 2**32))
         out.append(_post_frame(item, tally.options[i], groups, estimates, data, merged))
     return pd.concat(out, ignore_index=True)
@@ -614,6 +623,8 @@ def _with_columns(answers: pd.DataFrame, personas: pd.DataFrame | None, by: Sequ
     if absent:
         raise TableError(f"answers: missing column {', '.join(absent)}")
     _check_by(answers, None, "answers")
+    if not len(answers):
+        raise TableError("answers: the table has no rows, so there is nothing to weight")
     if answers["persona_id"].isna().any():
         raise TableError(f"answers: row {int(np.argmax(answers['persona_id'].isna()))} has no persona_id")
     if weight != "weight" and weight not in answers and (personas is None or weight not in personas):
@@ -648,6 +659,17 @@ def _find(people: pd.DataFrame, cells: pd.DataFrame, by: list[str]) -> np.ndarra
     return found
 
 
+def _first_rows(answers: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    "One row per persona, in the order of their first answers."
+    different = answers[["persona_id", *columns]].drop_duplicates()
+    twice = different["persona_id"].duplicated()
+    if twice.any():
+        name = different.loc[twice, "persona_id"].tolist()[0]
+        column = next(c for c in columns if different.loc[different["persona_id"] == name, c].nunique(dropna=False) > 1)
+        raise ValueError(f"answers: persona {name!r} has more than one {column}")
+    return answers.drop_duplicates("persona_id")
+
+# %% ../nbs/10_calibration.ipynb #8c3844b5
 def _warn_if_few(data: _Post, item: Any) -> None:
     "A few people with most of the weight."
     pull = (data.size / np.maximum(np.bincount(data.cell, data.weight, len(data.size)), 1e-300))[data.cell] * data.weight
@@ -714,11 +736,31 @@ class _Estimates(NamedTuple):
     plain: np.ndarray
     n: np.ndarray
     freedom: np.ndarray
-    kish: np.ndarray
+    n_eff: np.ndarray
     low: np.ndarray
     high: np.ndarray
 
 # %% ../nbs/10_calibration.ipynb #d92992fb
+def _unseen(mean: np.ndarray, kish: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    "What cells (× options) of one mind would add to the variance and to the share with an imaginary person of each kind; of others 0."
+    least = 1 / (kish + 2)[:, None]
+    inner = np.clip(mean, least, 1 - least)
+    return (part**2 / kish)[:, None] * (inner * (1 - inner) - mean * (1 - mean)), part[:, None] * (inner - mean)
+
+
+def _together(add: Callable[[np.ndarray], np.ndarray], unseen: np.ndarray, moved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    "Of all cells: they are of one mind by chance, each on its own, so that squares are added."
+    root = lambda x: np.sqrt(add(x**2))
+    return root(unseen), root(np.maximum(moved, 0)) - root(np.minimum(moved, 0))
+
+
+def _worth(share: np.ndarray, spread: np.ndarray, hidden: np.ndarray, kish: np.ndarray) -> np.ndarray:
+    "People of a plain sample that would have this variance; if no cell is divided, Kish's number at most."
+    variance = np.maximum(spread + hidden, 1e-300)
+    n = share * (1 - share) / variance
+    return np.where(spread > 1e-12, n, np.minimum(n, kish))
+
+# %% ../nbs/10_calibration.ipynb #d92992fc
 def _estimates(data: _Post, n_groups: int, variance: str, ci: float, n_boot: int, seed: int) -> _Estimates:
     means, w, cell, size, group = data
     total, count = np.bincount(cell, w, len(size)), np.bincount(cell, minlength=len(size))
@@ -727,24 +769,24 @@ def _estimates(data: _Post, n_groups: int, variance: str, ci: float, n_boot: int
     add = lambda x: np.column_stack([np.bincount(group, c, n_groups) for c in x.T])
     share = add(part[:, None] * cell_mean)
     pull = part[cell] / total[cell] * w
+    unseen, moved = _unseen(cell_mean, total**2 / np.bincount(cell, w**2, len(size)), part)
+    hidden, shift = _together(add, unseen, moved)
     if variance == "linearised":
         residual = (means - cell_mean[cell]) ** 2 * (pull**2 * count[cell] / (count[cell] - 1))[:, None]
         parts = np.column_stack([np.bincount(cell, r, len(size)) for r in residual.T])
-        spread: np.ndarray
-        fourth: np.ndarray
-        spread, fourth = add(parts), add(parts**2 / (count - 1)[:, None])
+        spread = add(parts)
+        whole_spread, fourth = add(parts + unseen), add((parts + unseen) ** 2 / (count - 1)[:, None])
     else:
         boot = bootstrap_weights(cell, n_boot, seed)
         spread = np.column_stack([_replicated(boot, w, y, cell, part, group, n_groups).var(0) for y in means.T])
-        fourth = np.zeros(spread.shape)
     whole = np.bincount(group[cell], w, n_groups)
     plain = np.column_stack([np.bincount(group[cell], w * y, n_groups) for y in means.T]) / whole[:, None]
     n = np.bincount(group[cell], minlength=n_groups)
     freedom = np.broadcast_to((n - np.bincount(group, minlength=n_groups))[:, None], share.shape)
     if variance == "linearised":
-        freedom = np.where(fourth > 1e-18, spread**2 / np.where(fourth > 1e-18, fourth, 1), freedom)
-    kish = 1 / np.bincount(group[cell], pull**2, n_groups)
-    return _Estimates(share, spread, plain, n, freedom, kish, *_wilson(share, spread, kish[:, None], freedom, ci))
+        freedom = np.where(fourth > 1e-18, whole_spread**2 / np.where(fourth > 1e-18, fourth, 1), freedom)
+    n_eff = _worth(share + shift, spread, hidden, 1 / np.bincount(group[cell], pull**2, n_groups)[:, None])
+    return _Estimates(share, spread + hidden, plain, n, freedom, n_eff, *_wilson(share, np.zeros(share.shape), n_eff, freedom, ci))
 
 # %% ../nbs/10_calibration.ipynb #6cb0e52c
 def _replicated(boot: np.ndarray, w: np.ndarray, y: np.ndarray, cell: np.ndarray, part: np.ndarray, group: np.ndarray, n_groups: int) -> np.ndarray:
@@ -754,7 +796,7 @@ def _replicated(boot: np.ndarray, w: np.ndarray, y: np.ndarray, cell: np.ndarray
     weights = boot * w
     return ((weights * y) @ belongs / (weights @ belongs)) @ gather
 
-
+# %% ../nbs/10_calibration.ipynb #6cb0e52d
 def _wilson(share: np.ndarray, variance: np.ndarray, kish: np.ndarray, freedom: np.ndarray, ci: float) -> tuple[np.ndarray, np.ndarray]:
     "Wilson's interval with the effective sample size that gives this variance."
     chance = share * (1 - share)
@@ -770,13 +812,11 @@ def _post_frame(item, options: list, groups: pd.DataFrame, found: _Estimates, da
     k, n_groups = len(options), len(groups)
     frame = groups.loc[groups.index.repeat(k)].reset_index(drop=True)
     frame.insert(0, "item_id", item)
-    chance, n = found.share * (1 - found.share), np.repeat(found.n, k)
-    effective = np.where(found.variance > 1e-12, chance / np.where(found.variance > 1e-12, found.variance, 1), found.kish[:, None])
     frame["option"] = options * n_groups
     for name, values in (("share", found.share), ("low", found.low), ("high", found.high), ("se", np.sqrt(found.variance))):
         frame[name] = values.ravel()
-    return frame.assign(n=n, n_eff=effective.ravel(), uncorrected=found.plain.ravel(), n_cells=np.repeat(np.bincount(data.group, minlength=n_groups), k),
-                        n_collapsed=int(merged.sum()))
+    n, cells = np.repeat(found.n, k), np.repeat(np.bincount(data.group, minlength=n_groups), k)
+    return frame.assign(n=n, n_eff=found.n_eff.ravel(), uncorrected=found.plain.ravel(), n_cells=cells, n_collapsed=int(merged.sum()))
 
 # %% ../nbs/10_calibration.ipynb #ba1a0001
 @_describes
@@ -804,7 +844,8 @@ def balanced_shares(answers: pd.DataFrame, personas: pd.DataFrame | None, margin
     -------
     DataFrame
         item_id, option, share (balanced), low, high (Wilson with n_eff, t quantile), se, n (persons), n_eff (share · (1 − share) / se²), uncorrected
-        (weighted share without it), n_at_bounds (weights at a bound).
+        (weighted share without it), n_at_bounds (weights at a bound). Categories of one mind count as the cells of `poststratify` do, in the margin
+        where that adds most.
 
     Raises
     ------
@@ -842,60 +883,60 @@ def balanced_shares(answers: pd.DataFrame, personas: pd.DataFrame | None, margin
 
 # %% ../nbs/10_calibration.ipynb #ba1a0002
 class _Fitted(NamedTuple):
-    "Who they are, their weights and how many are at a bound, and an orthonormal basis of their categories and numbers, weighted (people × rank)."
+    "Who they are, weights, how many are at a bound, an orthonormal basis of categories and numbers (people × rank), codes of everybody and of each margin."
     of: bytes
     weight: np.ndarray
     at_bounds: int
     basis: np.ndarray
+    codes: list[np.ndarray]
 
-
-def _first_rows(answers: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    "One row per persona, in the order of their first answers."
-    different = answers[["persona_id", *columns]].drop_duplicates()
-    twice = different["persona_id"].duplicated()
-    if twice.any():
-        name = different.loc[twice, "persona_id"].iloc[0]
-        column = next(c for c in columns if different.loc[different["persona_id"] == name, c].nunique(dropna=False) > 1)
-        raise ValueError(f"answers: persona {name!r} has more than one {column}")
-    return answers.drop_duplicates("persona_id")
-
-
+# %% ../nbs/10_calibration.ipynb #ba1a0007
 def _fitted(people: pd.DataFrame, margins: Mapping, weight: str, bounds: tuple[float, float] | None, of: bytes, item: Any) -> _Fitted:
     try:
         fitted = entropy_balance(people, margins, weight=weight, bounds=bounds)
     except ValueError as error:
         raise ValueError(f"item {item!r}: {error}") from error
     w = fitted.to_numpy()
-    x = _margin_columns(people, margins, w, item)
+    codes = [np.zeros(len(people), int), *(_margin_codes(people, _listed(k), w, item) for k, t in margins.items() if not np.isscalar(t))]
+    numbers = [pd.to_numeric(people[k]).to_numpy(float)[:, None] for k, t in margins.items() if np.isscalar(t)]
+    x = np.hstack([*(np.eye(c.max() + 1)[c] for c in codes), *numbers])
     q, r, _ = linalg.qr(np.sqrt(w)[:, None] * x, mode="economic", pivoting=True)
     size = np.abs(np.diag(r))
     basis, n = q[:, size > 1e-9 * size[0]], int((w > 0).sum())
     if n <= basis.shape[1]:
         raise ValueError(f"item {item!r}: {n} people with a weight answered it, and the margins have {basis.shape[1]} free categories; "
                          "give fewer margins, or ask more")
-    return _Fitted(of, w, sum(fitted.attrs.get("at_bounds", (0, 0))), basis)
+    return _Fitted(of, w, sum(fitted.attrs.get("at_bounds", (0, 0))), basis, codes)
 
 # %% ../nbs/10_calibration.ipynb #ba1a0005
-def _margin_columns(people: pd.DataFrame, margins: Mapping, w: np.ndarray, item: Any) -> np.ndarray:
-    "An indicator of each category of each margin, and the numbers of the means."
-    blocks = [np.ones((len(people), 1))]
-    for key, target in margins.items():
-        if np.isscalar(target):
-            blocks.append(pd.to_numeric(people[key]).to_numpy(float)[:, None])
-            continue
-        group = people.groupby(_listed(key), observed=True, sort=False, dropna=False)
-        codes = group.ngroup().to_numpy()
-        n = np.bincount(codes, w > 0)
-        if (n == 1).any():
-            name = next(k for k, c in zip(group.groups, range(len(n)), strict=True) if n[c] == 1)
-            raise ValueError(f"item {item!r}: margin {_name(_listed(key))}: one respondent is {name!r}, which has no variance; merge categories, or ask more")
-        if ((n > 1) & (n < 5)).any():
-            warnings.warn(f"item {item!r}: margin {_name(_listed(key))}: a category has {int(n[n > 1].min())} respondents; with fewer than 5 the interval is too "
-                          "narrow if they stand for many", stacklevel=6)
-        blocks.append(np.eye(len(n))[codes])
-    return np.hstack(blocks)
+def _margin_codes(people: pd.DataFrame, by: list[str], w: np.ndarray, item: Any) -> np.ndarray:
+    "The category of each person."
+    group = people.groupby(by, observed=True, sort=False, dropna=False)
+    codes = group.ngroup().to_numpy()
+    n = np.bincount(codes, w > 0)
+    if (n == 1).any():
+        name = next(k for k, c in zip(group.groups, range(len(n)), strict=True) if n[c] == 1)
+        raise ValueError(f"item {item!r}: margin {_name(by)}: one respondent is {name!r}, which has no variance; merge categories, or ask more")
+    if ((n > 1) & (n < 5)).any():
+        warnings.warn(f"item {item!r}: margin {_name(by)}: a category has {int(n[n > 1].min())} respondents; with fewer than 5 the interval is too "
+                      "narrow if they stand for many", stacklevel=6)
+    return codes
 
 
+def _unseen_in_margins(means: np.ndarray, w: np.ndarray, margins: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    "What categories of one mind hide, of the margin that hides most: variance and shift, per option."
+    hidden, shift = [], []
+    for codes in margins:
+        codes = np.unique(codes[w > 0], return_inverse=True)[1]
+        total, squares = (np.bincount(codes, x[w > 0]) for x in (w, w**2))
+        mean = np.column_stack([np.bincount(codes, w[w > 0] * y) for y in means[w > 0].T]) / total[:, None]
+        both = _together(lambda x: x.sum(0), *_unseen(mean, total**2 / squares, total / w.sum()))
+        hidden.append(both[0])
+        shift.append(both[1])
+    most = np.argmax(hidden, 0)
+    return np.max(hidden, 0), np.take_along_axis(np.array(shift), most[None], 0)[0]
+
+# %% ../nbs/10_calibration.ipynb #ba1a0006
 def _residual_estimates(data: _Post, fitted: _Fitted, ci: float) -> _Estimates:
     "Shares, and the variance of what a weighted regression on the margins leaves, each residual as if its person had not been in it (HC3)."
     w, q = fitted.weight, fitted.basis
@@ -904,6 +945,8 @@ def _residual_estimates(data: _Post, fitted: _Fitted, ci: float) -> _Estimates:
     pull = root * left / (1 - np.minimum((q**2).sum(1), 0.95))[:, None] / w.sum()
     share, spread, kish = w @ data.means / w.sum(), (pull**2).sum(0), w.sum() ** 2 / (w**2).sum()
     plain = data.weight @ data.means / data.weight.sum()
-    ends = _wilson(share, spread, kish, np.full(len(share), n - rank), ci)
+    hidden, shift = _unseen_in_margins(data.means, w, fitted.codes)
+    n_eff = _worth(share + shift, spread, hidden, kish)
+    ends = _wilson(share, np.zeros(len(share)), n_eff, np.full(len(share), n - rank), ci)
     one = lambda x: np.atleast_2d(x)
-    return _Estimates(one(share), one(spread), one(plain), np.array([n]), one(n - rank), np.array([kish]), *map(one, ends))
+    return _Estimates(one(share), one(spread + hidden), one(plain), np.array([n]), one(n - rank), one(n_eff), *map(one, ends))

@@ -8,6 +8,7 @@ __all__ = ['reply_rates', 'spread', 'group_variance', 'correlation_distance', 'c
            'alignment_difference']
 
 # %% ../nbs/07b_measures.ipynb #7f01cb62
+import warnings
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -685,6 +686,11 @@ def adjusted_shares(answers: pd.DataFrame, *, items, by: str | Sequence[str] | N
     ------
     TableError, ValueError
         As `order_effects`.
+
+    Warns
+    -----
+    UserWarning
+        If answers to an item (of a group) saw one order only: nothing can be adjusted.
     """
     _check_ci(ci)
     found, table = _positions(answers, items), _item_table(items)
@@ -692,7 +698,7 @@ def adjusted_shares(answers: pd.DataFrame, *, items, by: str | Sequence[str] | N
     code, lists = _shown(answers.iloc[found["row"]], table)
     found["group"], found["list"] = units.number[found["row"]], code
     designed = units.freedom(*(x[found["row"]] for x in (units.number, units.persona, units.weight)))
-    frames = []
+    frames, fixed = [], []
     for (group,), place in _alike(found, ["group"]):
         mine, key = found.iloc[place], units.groups.iloc[int(group)].to_dict()
         about = table[key["item_id"]]
@@ -706,7 +712,11 @@ def adjusted_shares(answers: pd.DataFrame, *, items, by: str | Sequence[str] | N
         frame["n"], frame["n_eff"], frame["n_strata"] = len(mine), _worth(adjusted, draws.var(1)), seen
         for column, value in key.items():
             frame[column] = value
+        fixed += [", ".join(map(str, key.values()))] * bool((seen == 1).all())
         frames.append(frame)
+    if fixed:
+        warnings.warn(f"{len(fixed)} of {len(frames)} groups of answers, such as {fixed[0]}, saw one order only (n_strata 1), so that adjusted is the share as it "
+                      "is; ask with shuffle=True", stacklevel=3)
     columns = [*units.groups.columns, "option", "share", "adjusted", "low", "high", "n", "n_eff", "n_strata"]
     frame = pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
     order = {item: place for place, item in enumerate(table)}

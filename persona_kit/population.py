@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,9 @@ def _target(key, values) -> tuple[list[str], pd.Series]:
     if isinstance(values, pd.DataFrame):
         raise TypeError(f"margin {key!r} is a DataFrame; give a Series by category (of a table with two attributes: .stack())")
     by = [key] if isinstance(key, str) else list(key)
-    target = (values if isinstance(values, pd.Series) else pd.Series(values, dtype=float)).astype(float)
+    if not isinstance(values, (Mapping, pd.Series)):
+        raise ValueError(f"margin {_name(by)}: targets must be a mapping or Series of category to share (or count), got {type(values).__name__}")
+    target = _numbers(by, values if isinstance(values, pd.Series) else pd.Series(values, dtype=object))
     if target.index.nlevels != len(by):
         raise ValueError(f"margin {_name(by)} has {len(by)} attribute(s), but its targets are indexed by {target.index.nlevels}")
     if set(target.index.names) == set(by) and len(by) > 1:
@@ -38,6 +41,18 @@ def _target(key, values) -> tuple[list[str], pd.Series]:
     return by, target
 
 # %% ../nbs/01_population.ipynb #563dd811
+def _numbers(by: list[str], target: pd.Series) -> pd.Series:
+    try:
+        return target.astype(float)
+    except (TypeError, ValueError):
+        for label, value in target.items():
+            try:
+                float(value)
+            except (TypeError, ValueError):
+                raise ValueError(f"margin {_name(by)}: the target for {label!r} is {value!r}, which is no number; give a share such as 0.4, or a count") from None
+        raise
+
+
 def _name(by: Sequence[str]) -> str:
     return " × ".join(by)
 
@@ -91,8 +106,8 @@ def rake(frame: pd.DataFrame, margins: Mapping, *, weight: str = "weight", bound
     Raises
     ------
     ValueError
-        If a weight or target is negative or missing, if a category stands on one side only, if totals differ, or if the
-        margins are not met after `max_iter` passes.
+        If a weight or target is negative or missing, if a category stands on one side only, if totals differ, if two margins contradict
+        each other in what they both have, or if the margins are not met after `max_iter` passes.
 
     Warns
     -----
@@ -122,6 +137,7 @@ def _raked(frame: pd.DataFrame, margins: Mapping, start: np.ndarray, bounds: tup
     if not targets:
         raise ValueError("no margin given")
     _same_total(targets)
+    _contradiction(targets, tol)
     fits = [(by, target, _codes(frame, by, target, start)) for by, target in targets]
     total = fits[0][1].sum()
     return _fit(start * (total / start.sum()), fits, bounds, tol * total, max_iter)
@@ -144,16 +160,15 @@ def _fit(start: np.ndarray, fits: list, bounds: tuple[float, float] | None, tole
         if all(_deviation(by, target, codes, fitted)[0] <= tolerance for by, target, codes in fits):
             return fitted
     worst = max(_deviation(by, target, codes, fitted) for by, target, codes in fits)
-    at_bounds = int(np.sum((start > 0) & ((fitted <= least) | (fitted >= most))))
-    stuck = f" {at_bounds} weights are at the bounds {bounds}: widen them?" if bounded else ""
+    stuck = f" {sum(_at_bounds(start, fitted, (low, high), met=False))} weights are at the bounds {bounds}: widen them?" if bounded else ""
     raise ValueError(f"not met after {max_iter} passes; worst is margin {worst[1]}. Do the margins contradict each other, or are more passes "
                      f"needed (max_iter)?{stuck}")
 
 # %% ../nbs/01_population.ipynb #0aee0011
-def _at_bounds(before: np.ndarray, after: np.ndarray, bounds: tuple[float, float]) -> tuple[int, int]:
-    "How many ratios of weights, scaled to the same total, are at the lower and at the upper bound."
+def _at_bounds(before: np.ndarray, after: np.ndarray, bounds: tuple[float, float], met: bool = True) -> tuple[int, int]:
+    "How many ratios of weights are at the lower and at the upper bound; totals are made the same, unless those after meet no targets."
     there = before > 0
-    ratio = after[there] / before[there] * (before.sum() / after.sum() if after.sum() > 0 else 1)
+    ratio = after[there] / before[there] * (before.sum() / after.sum() if met and after.sum() > 0 else 1)
     return int((ratio <= bounds[0] * (1 + 1e-9)).sum()), int((ratio >= bounds[1] * (1 - 1e-9)).sum())
 
 
@@ -205,6 +220,26 @@ def _same_total(targets) -> None:
                              f"({total / reference - 1:+.2%}); scale one of them, or give shares that sum to 1 in all")
 
 # %% ../nbs/01_population.ipynb #ec87846e
+def _contradiction(targets: Sequence[tuple[list[str], pd.Series]], tol: float) -> None:
+    "Refuse margins that differ in what they say of attributes that both have."
+    for one, other in combinations(sorted(targets, key=lambda t: -len(t[0])), 2):
+        shared = [c for c in one[0] if c in other[0]]
+        if not shared:
+            continue
+        joint, margin = (_summed(by, target, shared) for by, target in (one, other))
+        gaps = {k: abs(joint.get(k, 0.0) - margin.get(k, 0.0)) for k in [*joint, *margin]}
+        worst = max(gaps, key=lambda k: gaps[k])
+        if gaps[worst] > max(1e-6, tol * (len(one[1]) + len(other[1]))) * one[1].sum():
+            says = f"margin {_name(other[0])} says" if len(shared) == len(other[0]) else f"{_name(other[0])} sums to"
+            raise ValueError(f"margins contradict each other: {_name(one[0])} sums to {joint.get(worst, 0):,.6g} for {worst!r}, "
+                             f"{says} {margin.get(worst, 0):,.6g}")
+
+
+def _summed(by: list[str], target: pd.Series, shared: list[str]) -> dict:
+    levels = [by.index(c) for c in shared]
+    return target.groupby(level=levels if len(levels) > 1 else levels[0], observed=True).sum().to_dict()
+
+# %% ../nbs/01_population.ipynb #ec87846f
 def _deviation(by, target: pd.Series, codes: np.ndarray, fitted: np.ndarray) -> tuple[float, str]:
     now = np.bincount(codes, fitted, len(target))
     i = int(np.argmax(np.abs(now - target.to_numpy())))

@@ -130,6 +130,9 @@ def test_targets_of_zero_and_weights_of_zero_stay_zero():
             {("sex", "age"): {(s, a): 0.125 for s in "fm" for a in ("18", "35", "50", "65")}, "sex": {"f": 0.6, "m": 0.4}},
             "contradict each other.*'f'",
         ),
+        ({"sex": {"f": "40%", "m": 0.6}}, "margin sex: the target for 'f' is '40%', which is no number"),
+        ({"sex": "40%"}, "margin sex: targets must be a mapping or Series .* or one number, a mean; not '40%'"),
+        ({"sex": [0.4, 0.6]}, "margin sex: targets must be a mapping or Series of category to share .*, got list"),
         ({}, ""),
     ],
 )
@@ -146,6 +149,27 @@ def test_contradictory_margins_name_the_worst():
         entropy_balance(frame, {"a": {"x": 0.3, "y": 0.7}, "b": {"p": 0.6, "q": 0.4}})
     with pytest.raises(ValueError, match=r"4 of 4 weights are at the bounds \(0.9, 1.1\)"):
         entropy_balance(frame, {"a": {"x": 0.3, "y": 0.7}}, bounds=(0.9, 1.1))
+
+
+@pytest.mark.parametrize("fit", [entropy_balance, rake])
+def test_margins_that_share_an_attribute_must_agree(fit):
+    people = pd.DataFrame({"party": list("DDRR"), "sex": list("fmfm"), "age": list("oyyo"), "weight": 1.0})
+    joint = pd.Series({("D", "f"): 0.5, ("D", "m"): 0.3, ("R", "f"): 0.1, ("R", "m"): 0.1})
+    with pytest.raises(ValueError, match="party × sex sums to 0.8 for 'D', margin party says 0.6"):
+        fit(people, {("party", "sex"): joint, "party": {"D": 0.6, "R": 0.4}})
+    other = pd.Series({("o", "D"): 0.2, ("y", "D"): 0.4, ("o", "R"): 0.2, ("y", "R"): 0.2})
+    with pytest.raises(ValueError, match=r"party × sex sums to 0\.[28] for '[DR]', age × party sums to 0\.[46]"):
+        fit(people, {("party", "sex"): joint, ("age", "party"): other})
+    agreeing = {("party", "sex"): joint, "party": {"D": 0.8 + 1e-4, "R": 0.2 - 1e-4}}
+    assert fit(people, agreeing, tol=1e-3).sum() == pytest.approx(1, abs=1e-3)  # as near as was asked
+
+
+def test_both_count_the_weights_at_bounds_that_cannot_be_met():
+    frame, _ = records(1)
+    margins = {"sex": {"f": 0.7, "m": 0.3}}
+    for fit, text in ((entropy_balance, "400 of 400 weights are at the bounds"), (rake, " 400 weights are at the bounds")):
+        with pytest.raises(ValueError, match=text):
+            fit(frame, margins, bounds=(0.9, 1.1))
 
 
 @pytest.mark.parametrize("fit", [entropy_balance, rake])
@@ -197,6 +221,26 @@ def test_resampling_keeps_whole_parts_and_is_unbiased():
         resample(frame, [1, 0, 0, 0], 10)
     with pytest.raises(ValueError, match="one number per row"):
         resample(frame, [1, 2], 3)
+    with pytest.raises(ValueError, match="no column 'wgt' of weights; the frame has persona_id"):
+        resample(frame, "wgt", 3)
+
+
+@pytest.mark.filterwarnings("ignore:only . of 8 people")
+def test_series_of_weights_go_by_their_labels():
+    frame = pd.DataFrame({"persona_id": list("abcd")}, index=[7, 8, 9, 10])
+    weights = pd.Series([0, 0, 1.0, 3.0], index=[10, 9, 8, 7])
+    drawn = resample(frame, weights, 8)["source_id"].value_counts()
+    assert drawn.to_dict() == {"a": 6, "b": 2} and resample(frame, weights.to_numpy(), 8)["source_id"].isin(["c", "d"]).all()
+    before = pd.Series([1.0, 1, 2, 2], index=frame.index)
+    report = weighting_report(before, weights).set_index("measure")["after"]
+    assert report["largest ratio"] == pytest.approx(4.5) and report["smallest ratio"] == 0
+    for change, message in (
+        (lambda w: w.set_axis([0, 8, 9, 10]), "label 0 is none of .* (1 such labels)"),
+        (lambda w: w.set_axis([8, 8, 9, 10]), "label 8 stands twice"),
+    ):
+        for work in (lambda w: resample(frame, w, 8), lambda w: weighting_report(before, w)):
+            with pytest.raises(ValueError, match=message.replace("(", r"\(").replace(")", r"\)")):
+                work(change(weights))
 
 
 # quotas -----------------------------------------------------------------------------------------------------------------------------
@@ -339,6 +383,74 @@ def test_poststratified_intervals_hold(variance):
         assert 0.93 <= ((rows["low"] <= truth[option]) & (truth[option] <= rows["high"])).mean() <= 0.97
 
 
+def parties(n, shares, seed, studies=1):
+    "Answers of D and R, an item per study, and the items."
+    rng = np.random.default_rng(seed)
+    party = np.tile(np.repeat(["D", "R"], n), studies)
+    said = np.where(rng.random(len(party)) < np.where(party == "D", *shares), "yes", "no")
+    names = [f"q{i:04d}" for i in range(studies)]
+    answers = pd.DataFrame({"persona_id": np.arange(len(party)), "party": party, "status": "ok", "option": said})
+    return answers.assign(item_id=np.repeat(names, sum(n))), pd.DataFrame({"item_id": names, "options": [["yes", "no"]] * studies})
+
+
+HALVES = pd.DataFrame({"party": ["D", "R"], "weight": [1.0, 1.0]})
+
+
+def weighted(answers, items, kind, population=HALVES):
+    if kind == "balanced":
+        return balanced_shares(answers, None, {"party": population.set_index("party")["weight"]}, items=items)
+    return poststratify(answers, None, population, "party", items=items, variance=kind, n_boot=200)
+
+
+@pytest.mark.parametrize("kind", ["linearised", "bootstrap", "balanced"])
+@pytest.mark.parametrize(("n", "shares"), [((200, 12), (0.1, 0.05)), ((300, 20), (0.05, 0.05))])
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_intervals_hold_where_a_small_heavy_cell_is_often_of_one_mind(kind, n, shares):
+    "Without imaginary persons they hold in 67 to 75 of 100 studies."
+    found = weighted(*parties(n, shares, 1, studies=100), kind).query("option == 'yes'")
+    truth = np.mean(shares)
+    assert ((found["low"] <= truth) & (truth <= found["high"])).mean() >= 0.93
+    assert found["n_eff"].max() < sum(n) / 2 and found["low"].min() >= 0
+
+
+@pytest.mark.parametrize("kind", ["linearised", "bootstrap", "balanced"])
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_three_of_one_mind_do_not_speak_for_everybody(kind):
+    answers, items = parties((297, 3), (0.5, 0.0), 1)
+    found = weighted(answers, items, kind, HALVES.assign(weight=[1, 99])).set_index("option")
+    assert found["n_eff"].max() < 4 and found.loc["yes", "high"] > 0.5 and found["low"].min() >= 0 and found["high"].max() <= 1
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_cells_of_one_mind_have_one_imaginary_person_of_each_kind():
+    answers, items = parties((40, 10), (1.0, 0.0), 1)
+    answers.loc[:9, "option"] = "no"
+    found = weighted(answers, items, "linearised").set_index("option").loc["yes"]
+    hidden = 1 / 12 * 11 / 12 / 10
+    assert found["se"] == pytest.approx((0.25 * (0.75 * 0.25 / 39 + hidden)) ** 0.5)
+    moved = found["share"] + 0.5 / 12
+    assert found["share"] == 0.375 and found["n_eff"] == pytest.approx(moved * (1 - moved) / found["se"] ** 2)
+    answers.loc[40, "option"] = "yes"  # one who differs, and the cell speaks for itself
+    assert weighted(answers, items, "linearised")["se"].iloc[0] == pytest.approx(
+        (0.25 * (0.75 * 0.25 / 39 + 0.1 * 0.9 / 9)) ** 0.5, rel=1e-12
+    )
+    opposed, items = parties((40, 10), (1.0, 0.0), 1)
+    assert all(
+        weighted(opposed, items, k)["n_eff"].max() <= 1 / (0.25 / 40 + 0.25 / 10) + 1e-9 for k in ("linearised", "bootstrap", "balanced")
+    )
+
+
+def test_many_cells_of_one_mind_make_up_for_each_other():
+    "100 cells of two: the variance is right on average without imaginary persons, who may not widen the intervals much."
+    rng = np.random.default_rng(1)
+    cells = pd.DataFrame({"cell": [f"{i:02d}" for i in range(100)], "weight": 1.0})
+    se = []
+    for _ in range(20):
+        answers = pd.DataFrame({"persona_id": range(200), "cell": np.repeat(cells["cell"], 2).to_numpy(), "item_id": "q", "status": "ok"})
+        se.append(poststratify(answers.assign(option=np.where(rng.random(200) < 0.3, "yes", "no")), None, cells, "cell")["se"].iloc[0])
+    assert np.mean(se) == pytest.approx((0.3 * 0.7 / 200) ** 0.5, rel=0.06)
+
+
 def test_repeated_draws_are_not_new_people():
     once, thrice = asked(150, 4), pd.concat([asked(150, 4).assign(draw=d) for d in range(3)], ignore_index=True)
     a, b = (poststratify(f, None, CELLS, ["state", "sex"]) for f in (once, thrice))
@@ -373,6 +485,11 @@ def test_bad_input_of_poststratification():
         poststratify(answers.assign(weight=np.where(weightless, 0.0, 1.0)), None, CELLS, ["state", "sex"])
     with pytest.raises(ValueError, match="smallest must be"):
         poststratify(answers, None, CELLS, ["state", "sex"], smallest=1)
+    with pytest.raises(ValueError, match="persona 0 has more than one sex"):
+        other = answers.assign(item_id="r", sex=answers["sex"].mask(answers["persona_id"] == 0, "f" if answers["sex"][0] == "m" else "m"))
+        poststratify(pd.concat([answers, other]), None, CELLS, ["state", "sex"])
+    with pytest.raises(TableError, match="answers: the table has no rows"):
+        poststratify(answers.iloc[:0], None, CELLS, ["state", "sex"])
 
 
 def test_respondents_worth_few_are_warned_of_with_numbers():
@@ -487,6 +604,7 @@ def four(answers):
         (lambda a, m: (pd.concat([a, a.assign(item_id="r", status="refusal")]), m), ValueError, "item 'r': no valid answer"),
         (lambda a, m: (a.assign(weight=0.0), m), ValueError, "item 'q': no valid answer has a weight above 0"),
         (lambda a, m: (a, {}), ValueError, "no margin"),
+        (lambda a, m: (a.iloc[:0], m), TableError, "answers: the table has no rows"),
     ],
 )
 def test_bad_input_of_balanced_shares(change, error, message):

@@ -1,5 +1,6 @@
 """The measures beyond shares: against plain loops and other implementations, on planted truth, and the coverage of their intervals."""
 
+import warnings
 from itertools import combinations
 
 import numpy as np
@@ -275,6 +276,17 @@ def test_adjusted_shares_cover_the_truth():
         held(mine["low"], mine["high"], truth[option])
         assert mine["n_eff"].median() == pytest.approx(truth[option] * (1 - truth[option]) / mine["adjusted"].var(), rel=0.25)
     assert found["n_eff"].median() < found["n"].median()      # 80 to 20 of the two directions tell less than half and half
+
+
+def test_one_order_only_is_said():
+    answers = people(40, 23)
+    first = answers.groupby("item_id")["order"].transform("first")
+    with pytest.warns(UserWarning, match=r"4 of 4 groups of answers, such as a, saw one order only \(n_strata 1\)"):
+        found = adjusted_shares(answers.assign(order=first), items=ITEMS, n_boot=20)
+    assert found["n_strata"].eq(1).all() and np.allclose(found["adjusted"], found["share"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        adjusted_shares(answers, items=ITEMS, n_boot=20)
 
 
 # repetition --------------------------------------------------------------------------------------------------------------------------
