@@ -575,7 +575,7 @@ def _matched(x: Any, x_all: Any) -> Any:
 
 
 def _predictors(x: Any, name: str, intercept: bool) -> tuple[list, np.ndarray]:
-    frame = x if isinstance(x, pd.DataFrame) else pd.DataFrame(np.asarray(x, dtype=object).reshape(len(x), -1))
+    frame = x if isinstance(x, pd.DataFrame) else pd.DataFrame(np.asarray(x).reshape(len(x), -1))
     values = np.column_stack([_numbers(frame[c], f"{name}[{c!r}]") for c in frame])
     return (["intercept", *frame.columns], np.column_stack([np.ones(len(values)), values])) if intercept else (list(frame.columns), values)
 
