@@ -208,7 +208,8 @@ def _columns(human: Any, on_humans: Any, on_all: Any, estimand: str) -> dict[Any
 def _labels(values: Any, name: str, n: int | None = None) -> np.ndarray:
     out = np.asarray(values, dtype=object)
     if out.ndim > 1 and out.size != len(out):
-        raise ValueError(f"{name} has the shape {out.shape}; answers are one label per person, and probabilities a DataFrame with a column per option")
+        raise ValueError(f"{name} has the shape {out.shape}; answers are one label per person, and "
+                         "probabilities a DataFrame with a column per option")
     out = out.ravel()
     _check_length(len(out), name, n)
     missing = pd.isna(out)
@@ -240,21 +241,23 @@ def _check_spelling(used: dict[str, set]) -> None:
     people, model = used["human"], used["simulated_on_humans"] | used["simulated_on_all"]
     listed = lambda options: ", ".join(map(repr, sorted(options, key=str)[:6]))
     if not people & model:
-        raise ValueError(f"no human answer ({listed(people)}) is among the model's ({listed(model)}); spell the options alike on both sides")
+        raise ValueError(f"no human answer ({listed(people)}) is among the model's ({listed(model)}); "
+                         "spell the options alike on both sides")
     alike: dict[str, list] = {}
     for o in sorted(people | model, key=str):
         alike.setdefault(str(o).strip().casefold(), []).append(o)
     twins = [same for same in alike.values() if len(same) > 1 and any(o not in side for o in same for side in used.values())]
     if twins:
-        warnings.warn(f"options that differ only in case or spaces count as different ones: {'; '.join(map(listed, twins))}; spell them alike on both "
-                      "sides", stacklevel=5)
+        warnings.warn(f"options that differ only in case or spaces count as different ones: {'; '.join(map(listed, twins))}; "
+                      "spell them alike on both sides", stacklevel=5)
 
 
 def _probabilities(frame: pd.DataFrame, option: Any, name: str, n: int | None) -> np.ndarray:
     out = _numbers(frame[option], f"{name}[{option!r}]", n)
     odd = (out < 0) | (out > 1)
     if odd.any():
-        raise ValueError(f"{name}[{option!r}]: row {int(odd.argmax())} has {out[odd.argmax()]:g}, which is no probability (0 to 1); divide percentages by 100")
+        row = int(odd.argmax())
+        raise ValueError(f"{name}[{option!r}]: row {row} has {out[row]:g}, which is no probability (0 to 1); divide percentages by 100")
     return out
 
 # %% ../nbs/10b_rectification.ipynb #96dfd289
@@ -382,7 +385,8 @@ def _check_level(ci: float) -> None:
 def _check_sides(human: Any, on_humans: Any, on_all: Any, x: Any = None, x_all: Any = None, weights: Any = None, weights_all: Any = None,
                  strata: Any = None) -> None:
     if len(human) < FEWEST:
-        raise ValueError(f"{len(human)} human answers say too little; at least {FEWEST} are needed, and humans_needed() says how many for a width")
+        raise ValueError(f"{len(human)} human answers say too little; at least {FEWEST} are needed, "
+                         "and humans_needed() says how many for a width")
     if not len(on_all):
         raise ValueError(f"simulated_on_all is empty; give what the model answers as others, at least {SMALL} of them")
     mine, theirs = strata if isinstance(strata, tuple) and len(strata) == 2 else (None, None)
@@ -397,8 +401,9 @@ def _check_order(side: dict[str, Any]) -> None:
         first, at = indexed[0]
         if len(index) == len(at) and not index.equals(at) and Counter(index) == Counter(at):
             row = next(i for i, (here, there) in enumerate(zip(index, at, strict=True)) if here != there)
-            raise ValueError(f"{name} has the row labels of {first} in another order (row {row}: {index[row]!s}, not {at[row]!s}), and rows go by position; "
-                             f"give {name}.loc[{first}.index], or {name}.to_numpy() if row {row} is the same person on both sides")
+            raise ValueError(f"{name} has the row labels of {first} in another order (row {row}: {index[row]!s}, not {at[row]!s}), "
+                             f"and rows go by position; give {name}.loc[{first}.index], "
+                             f"or {name}.to_numpy() if row {row} is the same person on both sides")
 
 # %% ../nbs/10b_rectification.ipynb #5cf379c1
 def _rectified_frame(rows: list, n: int, n_all: int, ci: float, interval: str, estimand: str) -> pd.DataFrame:
@@ -483,8 +488,8 @@ def _solve(x: np.ndarray, x_all: np.ndarray, s: _Side, power: np.ndarray, mean: 
         theta = theta - step * min(1, 5 / max(np.abs(step).max(), 1e-300))
         if np.abs(step).max() < 1e-12:
             return theta
-    raise ValueError("the logistic regression does not converge: several predictors together tell the answers apart, or the model is further off than "
-                     f"{len(x)} answers can correct (λ {mean:.2f}); drop predictors, or ask more people")
+    raise ValueError("the logistic regression does not converge: several predictors together tell the answers apart, or the model "
+                     f"is further off than {len(x)} answers can correct (λ {mean:.2f}); drop predictors, or ask more people")
 
 # %% ../nbs/10b_rectification.ipynb #d3185cff
 def _regression(human, on_humans, on_all, x, x_all, weights, weights_all, link: str, fold: np.ndarray, intercept: bool, small: bool) -> list:
@@ -564,12 +569,13 @@ def _matched(x: Any, x_all: Any) -> Any:
     for here, there, one, other in (("x", "x_all", x, x_all), ("x_all", "x", x_all, x)):
         odd = [c for c in one if c not in other]
         if odd:
-            raise ValueError(f"{here} has the column {odd[0]!r} and {there} has not ({there}: {', '.join(map(str, other.columns))}); predictors are matched by name")
+            raise ValueError(f"{here} has the column {odd[0]!r} and {there} has not ({there}: {', '.join(map(str, other.columns))}); "
+                             "predictors are matched by name")
     return x_all[list(x.columns)]
 
 
 def _predictors(x: Any, name: str, intercept: bool) -> tuple[list, np.ndarray]:
-    frame = x if isinstance(x, pd.DataFrame) else pd.DataFrame(np.asarray(x, dtype=object).reshape(len(x), -1))
+    frame = x if isinstance(x, pd.DataFrame) else pd.DataFrame(np.asarray(x).reshape(len(x), -1))
     values = np.column_stack([_numbers(frame[c], f"{name}[{c!r}]") for c in frame])
     return (["intercept", *frame.columns], np.column_stack([np.ones(len(values)), values])) if intercept else (list(frame.columns), values)
 
@@ -592,15 +598,16 @@ def _check_overlap(x: np.ndarray, y: np.ndarray, w: np.ndarray, names: list, giv
     "Refuse answers of a logistic regression that are all the same, or that a predictor tells apart."
     x, y = x[w > 0], y[w > 0]
     if (y == y[0]).all() and y[0] in (0, 1):
-        raise ValueError(f"{given}: all {len(y)} answers are {y[0]:g}, of which a logistic regression can say nothing; give answers that differ")
+        raise ValueError(f"{given}: all {len(y)} answers are {y[0]:g}, of which a logistic regression can say nothing; "
+                         "give answers that differ")
     if not np.isin(y, (0, 1)).all() or not intercept:
         return
     no, yes = x[y == 0], x[y == 1]
     apart = (no.max(0) <= yes.min(0)) | (yes.max(0) <= no.min(0))
     apart[0] = False
     if apart.any():
-        raise ValueError(f"{given}: the predictor {names[int(apart.argmax())]!r} tells the answers 0 and 1 apart completely, so that its coefficient has no end; "
-                         "drop it, or ask more people")
+        raise ValueError(f"{given}: the predictor {names[int(apart.argmax())]!r} tells the answers 0 and 1 apart completely, "
+                         f"so that its coefficient has no end; drop it, or {'ask more people' if given == 'human' else 'give probabilities of the model'}")
 
 # %% ../nbs/10b_rectification.ipynb #a0a70312
 def human_worth(human, simulated_on_humans, simulated_on_all, *, option=None, ci: float = 0.95, n_boot: int = 2000, seed: int = 0) -> pd.DataFrame:
@@ -706,7 +713,8 @@ def humans_needed(width: float, *, share: float | None = None, sd: float | None 
     for fits, rule, given in [
         (width > 0, "width must be positive", width),
         (not shares or width < 1, "the width of a share must be below 1 (± 3 points are 0.06)", width),
-        (spread > 0 and (sd is None or sd > 0), "sd must be positive" if sd is not None else "share must be between 0 and 1, such as 0.5", share if sd is None else sd),
+        (sd is None or sd > 0, "sd must be positive", sd),
+        (spread > 0, "share must be between 0 and 1, such as 0.5", share),
         (all(-1 < c < 1 for c in rho), "correlation must be between -1 and 1", rho[0]),
         (n_simulated > 0, "n_simulated must be positive", n_simulated),
         (design_effect >= 1, "design_effect must be ≥ 1", design_effect),
@@ -716,8 +724,8 @@ def humans_needed(width: float, *, share: float | None = None, sd: float | None 
     limit = (width / 2 / stats.norm.ppf((1 + ci) / 2)) ** 2 / (spread * design_effect)
     need = [_needed(limit, max(c, 0.0), n_simulated) for c in rho]
     if need[0] < FEWEST:
-        warnings.warn(f"{need[0]} people would give an interval {width:g} wide, but fewer than {FEWEST} cannot be rectified; is width in the units of the "
-                      "answers?", stacklevel=2)
+        warnings.warn(f"{need[0]} people would give an interval {width:g} wide, but fewer than {FEWEST} cannot be rectified; is width "
+                      "in the units of the answers?", stacklevel=2)
     return pd.DataFrame([("people alone", *[int(np.ceil(1 / limit))] * 3, np.nan), ("rectified", *need, rho[0])],
                         columns=["estimate", "humans", "low", "high", "correlation"])
 
@@ -733,7 +741,8 @@ def _piloted(pilot: tuple, ci: float) -> tuple[float, int, tuple, bool]:
         raise ValueError("pilot must be three: human answers, simulated ones of the same people, and simulated ones of others")
     n = len(pilot[0])
     if n < FEWEST:
-        raise ValueError(f"pilot has {n} human answers, from which no correlation can be told; at least {FEWEST} are needed, or give sd (or share) and correlation")
+        raise ValueError(f"pilot has {n} human answers, from which no correlation can be told; at least {FEWEST} are needed, "
+                         "or give sd (or share) and correlation")
     _check_sides(*pilot)
     y, f, everybody = _columns(*pilot, "mean")["mean"]
     if y.min() == y.max():

@@ -438,6 +438,8 @@ def test_predictors_without_a_coefficient_of_their_own_are_named(link, change, c
     x, x_all = (pd.DataFrame(v, columns=["a", "b"]).assign(c=np.arange(len(v)) % 7) for v in (x, x_all))
     with pytest.raises(ValueError, match=message):
         rectify(y, f, every, estimand=link, x=x.assign(**change), x_all=x_all.assign(**change_all))
+    with pytest.raises(ValueError, match=r"x\[0\]: row 0 has old, which is no number; code answers as numbers"):
+        rectify(y, f, every, estimand=link, x=[["old"]] * 60, x_all=[[1.0]] * 200)
     scaled = rectify(y, f, every, estimand=link, x=x.assign(b=x["b"] * 3e4 + 5e4), x_all=x_all.assign(b=x_all["b"] * 3e4 + 5e4))
     assert np.isfinite(scaled[["low", "high"]].to_numpy()).all()  # dollars are no constant
 
